@@ -1,0 +1,515 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * VFIO interrupt vectors: the host side of an MSI or MSI-X index
+ */
+
+#include "qemu/osdep.h"
+#include <linux/vfio.h>
+
+#include "qemu/error-report.h"
+#include "qemu/host-utils.h"
+#include "hw/vfio/irq-vectors.h"
+#include "trace.h"
+
+/* An adopted vector: the host has an eventfd, but we do not know which one */
+#define FD_UNKNOWN (-2)
+
+/* Messages about vectors that a guest can cause between enable and disable */
+#define MAX_MESSAGES 8
+
+static const char *vfio_irq_vectors_kind(VFIOIRQVectors *v)
+{
+    return v->index == VFIO_PCI_MSI_IRQ_INDEX ? "MSI" : "MSI-X";
+}
+
+/*
+ * Requests to the host
+ */
+
+static int vfio_irq_vectors_request(VFIOIRQVectors *v, uint32_t data,
+                                    unsigned int start, unsigned int count,
+                                    const int32_t *fds)
+{
+    size_t size = fds ? count * sizeof(*fds) : 0;
+    g_autofree struct vfio_irq_set *set = g_malloc0(sizeof(*set) + size);
+    int ret;
+
+    set->argsz = sizeof(*set) + size;
+    set->flags = data | VFIO_IRQ_SET_ACTION_TRIGGER;
+    set->index = v->index;
+    set->start = start;
+    set->count = count;
+    if (fds) {
+        memcpy(set->data, fds, size);
+    }
+
+    v->stats.requests++;
+    ret = v->vbasedev->io_ops->set_irqs(v->vbasedev, set);
+    trace_vfio_irq_vectors_request(v->vbasedev->name, vfio_irq_vectors_kind(v),
+                                   start, count, ret);
+    return ret;
+}
+
+/* Sends the wanted eventfds, or none with @arm false */
+static int vfio_irq_vectors_set_eventfds(VFIOIRQVectors *v, unsigned int start,
+                                         unsigned int count, bool arm)
+{
+    g_autofree int32_t *fds = g_new(int32_t, count);
+
+    for (unsigned int i = 0; i < count; i++) {
+        fds[i] = arm ? v->vector[start + i].wanted : -1;
+    }
+    return vfio_irq_vectors_request(v, VFIO_IRQ_SET_DATA_EVENTFD, start, count,
+                                    fds);
+}
+
+/* The device may have raised the vector while the index was down: assume so */
+static void vfio_irq_vectors_replay(VFIOIRQVectors *v, VFIOIRQVector *vector)
+{
+    const uint64_t one = 1;
+
+    /* A write can only fail where so many events are pending already */
+    if (write(vector->armed, &one, sizeof(one)) == sizeof(one)) {
+        v->stats.replays++;
+    }
+    vector->was_live = false;
+}
+
+/* What the host did with the eventfds of a request */
+static void vfio_irq_vectors_set_armed(VFIOIRQVectors *v, unsigned int start,
+                                       unsigned int count, bool armed)
+{
+    for (unsigned int i = start; i < start + count; i++) {
+        VFIOIRQVector *vector = &v->vector[i];
+
+        vector->armed = armed ? vector->wanted : -1;
+        if (vector->armed >= 0 && vector->was_live) {
+            vfio_irq_vectors_replay(v, vector);
+        }
+    }
+}
+
+static void vfio_irq_vectors_deactivate(VFIOIRQVectors *v)
+{
+    for (unsigned int i = 0; i < v->capacity && !v->incremental; i++) {
+        v->vector[i].was_live |= v->vector[i].armed != -1;
+    }
+    /* An index that is inactive already answers -EINVAL: no reason to care */
+    vfio_irq_vectors_request(v, VFIO_IRQ_SET_DATA_NONE, 0, 0, NULL);
+    vfio_irq_vectors_set_armed(v, 0, v->table_size, false);
+    v->capacity = 0;
+    v->capacity_is_minimum = false;
+}
+
+/* Activates the index with @count host vectors; see set_irqs() for the value */
+static int vfio_irq_vectors_allocate(VFIOIRQVectors *v, unsigned int count,
+                                     bool arm)
+{
+    int ret = vfio_irq_vectors_set_eventfds(v, 0, count, arm);
+
+    if (ret) {
+        v->stats.refusals++;
+        if (ret < 0) {
+            /* vfio-user sends several messages, some may have succeeded */
+            vfio_irq_vectors_deactivate(v);
+        }
+        return ret;
+    }
+
+    v->capacity = v->noresize ? count : v->table_size;
+    vfio_irq_vectors_set_armed(v, 0, count, arm);
+    return 0;
+}
+
+/*
+ * Messages
+ */
+
+static void vfio_irq_vectors_report_shortage(VFIOIRQVectors *v,
+                                             unsigned int asked, int ret)
+{
+    const char *name = v->vbasedev->name;
+
+    if (v->reported.shortage == v->table_size - v->capacity) {
+        return;
+    }
+    v->reported.shortage = v->table_size - v->capacity;
+    if (!v->capacity) {
+        error_report("vfio %s: host refuses to enable %s with %u vectors: %s",
+                     name, vfio_irq_vectors_kind(v), asked,
+                     ret < 0 ? strerror(-ret) : "none available");
+    } else {
+        warn_report("vfio %s: host grants %u of %u %s vectors", name,
+                    v->capacity, asked, vfio_irq_vectors_kind(v));
+    }
+}
+
+/* One message for all vectors of [@first, @end) that the host did not arm */
+static void vfio_irq_vectors_report_refused(VFIOIRQVectors *v,
+                                            unsigned int first,
+                                            unsigned int end, int ret)
+{
+    unsigned int count = 0, lowest = 0, highest = 0;
+    g_autofree char *which = NULL;
+
+    for (unsigned int i = first; i < end; i++) {
+        VFIOIRQVector *vector = &v->vector[i];
+        bool refused = vector->wanted >= 0 && vector->armed == -1;
+
+        if (refused && !vector->refused) {
+            lowest = count++ ? lowest : i;
+            highest = i;
+            trace_vfio_irq_vectors_refused(v->vbasedev->name,
+                                           vfio_irq_vectors_kind(v), i, ret);
+        }
+        vector->refused = refused;
+    }
+
+    if (!count || !v->reported.messages_left) {
+        return;
+    }
+    v->reported.messages_left--;
+    which = count == 1 ? g_strdup_printf("vector %u", lowest)
+                       : g_strdup_printf("vectors %u to %u (%u of them)",
+                                         lowest, highest, count);
+    error_report("vfio %s: host does not arm %s %s: %s; "
+                 "tried again on the next unmask%s",
+                 v->vbasedev->name, vfio_irq_vectors_kind(v), which,
+                 strerror(ret < 0 ? -ret : ENOSPC),
+                 v->reported.messages_left ? "" : " (last message)");
+}
+
+/*
+ * Arming inside of the allocation
+ */
+
+static bool vfio_irq_vector_changed(const VFIOIRQVector *vector)
+{
+    return vector->wanted != vector->armed;
+}
+
+static int vfio_irq_vectors_arm_one(VFIOIRQVectors *v, unsigned int nr)
+{
+    int ret = vfio_irq_vectors_set_eventfds(v, nr, 1, true);
+
+    /* The host has dropped the old eventfd before it tried the new one */
+    vfio_irq_vectors_set_armed(v, nr, 1, !ret);
+    v->stats.refusals += !!ret;
+    return ret;
+}
+
+static int vfio_irq_vectors_arm_run(VFIOIRQVectors *v, unsigned int start,
+                                    unsigned int count)
+{
+    int ret, last_error = 0;
+
+    if (count == 1) {
+        return vfio_irq_vectors_arm_one(v, start);
+    }
+
+    ret = vfio_irq_vectors_set_eventfds(v, start, count, true);
+    vfio_irq_vectors_set_armed(v, start, count, !ret);
+    if (!ret || v->incremental) {
+        return ret;
+    }
+
+    /* One refused vector has disarmed the others of the run */
+    for (unsigned int i = start; i < start + count; i++) {
+        if (vfio_irq_vector_changed(&v->vector[i])) {
+            ret = vfio_irq_vectors_arm_one(v, i);
+            last_error = ret ? ret : last_error;
+        }
+    }
+    return last_error;
+}
+
+/*
+ * Finds the next run of changes in [*start, @end).  Idle vectors in between
+ * are no reason for another request: to have no eventfd is what they want.
+ */
+static unsigned int vfio_irq_vectors_next_run(VFIOIRQVectors *v,
+                                              unsigned int *start,
+                                              unsigned int end)
+{
+    unsigned int i, run_end;
+
+    while (*start < end && !vfio_irq_vector_changed(&v->vector[*start])) {
+        ++*start;
+    }
+    for (i = run_end = *start; i < end; i++) {
+        if (vfio_irq_vector_changed(&v->vector[i])) {
+            run_end = i + 1;
+        } else if (v->vector[i].armed != -1) {
+            break;
+        }
+    }
+    return run_end - *start;
+}
+
+static void vfio_irq_vectors_arm_range(VFIOIRQVectors *v, unsigned int first,
+                                       unsigned int end)
+{
+    unsigned int start = first, count;
+    int ret, last_error = 0;
+
+    while (true) {
+        count = vfio_irq_vectors_next_run(v, &start, MIN(end, v->capacity));
+        if (!count) {
+            break;
+        }
+        ret = vfio_irq_vectors_arm_run(v, start, count);
+        last_error = ret ? ret : last_error;
+        start += count;
+    }
+    vfio_irq_vectors_report_refused(v, first, end, last_error);
+}
+
+/*
+ * Allocation
+ */
+
+/* How many vectors the index must have for all wanted ones */
+static unsigned int vfio_irq_vectors_needed(VFIOIRQVectors *v)
+{
+    unsigned int n = v->table_size;
+
+    while (n > 1 && v->vector[n - 1].wanted < 0) {
+        n--;
+    }
+    return n;
+}
+
+/*
+ * The host has refused @refused vectors with @ret.  Settle for what it offers,
+ * else for half as many and so on, with a stop at @floor, which it has granted
+ * before; then find the exact limit in between, since to come back for more
+ * costs a resize.
+ *
+ * No vector is armed here: -ENOSPC and the like then speak of the allocation
+ * and not of a single vector.
+ */
+static void vfio_irq_vectors_allocate_less(VFIOIRQVectors *v, int ret,
+                                           unsigned int refused,
+                                           unsigned int floor)
+{
+    unsigned int n = ret > 0 ? MIN(ret, refused - 1) : refused;
+    unsigned int good, limit = n;
+
+    while (n && (ret = vfio_irq_vectors_allocate(v, n, false))) {
+        limit = ret > 0 ? MIN(ret, n - 1) : n - 1;
+        n = ret > 0 ? limit : n > floor ? MAX(n / 2, floor) : n / 2;
+    }
+
+    good = n;
+    while (good && v->noresize && good < limit) {
+        n = DIV_ROUND_UP(good + limit, 2);
+        vfio_irq_vectors_deactivate(v);
+        if (!vfio_irq_vectors_allocate(v, n, false)) {
+            good = n;
+        } else {
+            limit = n - 1;
+        }
+    }
+
+    for (n = good; n && !v->capacity; n /= 2) {
+        vfio_irq_vectors_allocate(v, n, false);
+    }
+}
+
+static void vfio_irq_vectors_activate(VFIOIRQVectors *v)
+{
+    unsigned int need = vfio_irq_vectors_needed(v);
+    unsigned int count = v->prealloc ? v->table_size : v->noresize ? need : 1;
+    int ret;
+
+    /* A host that allocates on demand gets one idle vector, then the others */
+    ret = vfio_irq_vectors_allocate(v, count, v->prealloc || v->noresize);
+    if (ret && !v->incremental) {
+        vfio_irq_vectors_allocate_less(v, ret, count, 1);
+    }
+    trace_vfio_irq_vectors_activate(v->vbasedev->name,
+                                    vfio_irq_vectors_kind(v), count,
+                                    v->capacity);
+    if (v->capacity < count) {
+        vfio_irq_vectors_report_shortage(v, count, ret);
+    }
+    vfio_irq_vectors_arm_range(v, 0, v->table_size);
+}
+
+static void vfio_irq_vectors_resize(VFIOIRQVectors *v, unsigned int need)
+{
+    unsigned int old = v->capacity;
+    unsigned int count = v->incremental ? need : MAX(2 * old, need);
+    int ret;
+
+    count = MIN(count, v->table_size);
+    v->stats.resizes++;
+    vfio_irq_vectors_deactivate(v);
+    ret = vfio_irq_vectors_allocate(v, count, true);
+    if (ret && !v->incremental) {
+        vfio_irq_vectors_allocate_less(v, ret, count, old);
+    }
+    trace_vfio_irq_vectors_resize(v->vbasedev->name, vfio_irq_vectors_kind(v),
+                                  old, count, v->capacity);
+    if (v->capacity < need) {
+        vfio_irq_vectors_report_shortage(v, need, ret);
+    }
+    vfio_irq_vectors_arm_range(v, 0, v->table_size);
+}
+
+/* An adopted index may be larger than we know; asking does no harm */
+static bool vfio_irq_vectors_probe(VFIOIRQVectors *v, unsigned int need)
+{
+    if (!v->capacity_is_minimum ||
+        vfio_irq_vectors_arm_one(v, need - 1)) {
+        return false;
+    }
+    v->capacity = need;
+    return true;
+}
+
+/* Makes room for @need vectors, returns false if all is as it was */
+static bool vfio_irq_vectors_grow(VFIOIRQVectors *v, unsigned int need)
+{
+    if (v->capacity >= need || vfio_irq_vectors_probe(v, need)) {
+        return false;
+    }
+    if (!v->incremental) {
+        if (!v->growths_left) {
+            return false;
+        }
+        v->growths_left--;
+    }
+
+    if (v->capacity) {
+        vfio_irq_vectors_resize(v, need);
+    } else {
+        vfio_irq_vectors_activate(v);
+    }
+    return true;
+}
+
+static void vfio_irq_vectors_flush(VFIOIRQVectors *v, unsigned int first,
+                                   unsigned int end)
+{
+    unsigned int need = end;
+
+    while (need > first && v->vector[need - 1].wanted < 0) {
+        need--;
+    }
+    if (!vfio_irq_vectors_grow(v, need)) {
+        vfio_irq_vectors_arm_range(v, first, end);
+    }
+}
+
+static void vfio_irq_vectors_update(VFIOIRQVectors *v, unsigned int nr)
+{
+    if (!v->enabled) {
+        return;
+    }
+    if (v->batch.depth && !v->incremental) {
+        v->batch.first = MIN(v->batch.first, nr);
+        v->batch.end = MAX(v->batch.end, nr + 1);
+        return;
+    }
+    if (vfio_irq_vector_changed(&v->vector[nr])) {
+        vfio_irq_vectors_flush(v, nr, nr + 1);
+    }
+}
+
+/*
+ * Interface, see irq-vectors.h
+ */
+
+void vfio_irq_vectors_init(VFIOIRQVectors *v, VFIODevice *vbasedev,
+                           unsigned int index, unsigned int table_size,
+                           bool noresize, OnOffAuto policy)
+{
+    v->vbasedev = vbasedev;
+    v->index = index;
+    v->table_size = table_size;
+    v->noresize = noresize;
+    v->prealloc = policy == ON_OFF_AUTO_ON ||
+                  (policy == ON_OFF_AUTO_AUTO && noresize);
+    v->incremental = policy == ON_OFF_AUTO_OFF;
+    v->vector = g_new(VFIOIRQVector, table_size);
+    for (unsigned int i = 0; i < table_size; i++) {
+        v->vector[i] = (VFIOIRQVector) { .wanted = -1, .armed = -1 };
+    }
+}
+
+void vfio_irq_vectors_fini(VFIOIRQVectors *v)
+{
+    v->enabled = false;
+    g_clear_pointer(&v->vector, g_free);
+    v->table_size = 0;
+}
+
+static void vfio_irq_vectors_set_enabled(VFIOIRQVectors *v)
+{
+    v->enabled = true;
+    v->batch.first = UINT_MAX;
+    v->batch.end = 0;
+    /* Each success doubles the capacity, so that many attempts suffice */
+    v->growths_left = 32 - clz32(v->table_size);
+    v->reported.messages_left = MAX_MESSAGES;
+}
+
+unsigned int vfio_irq_vectors_enable(VFIOIRQVectors *v)
+{
+    vfio_irq_vectors_set_enabled(v);
+    vfio_irq_vectors_activate(v);
+    return v->capacity;
+}
+
+void vfio_irq_vectors_adopt(VFIOIRQVectors *v)
+{
+    vfio_irq_vectors_set_enabled(v);
+    v->capacity = v->noresize ? vfio_irq_vectors_needed(v) : v->table_size;
+    v->capacity_is_minimum = v->noresize;
+    for (unsigned int i = 0; i < v->table_size; i++) {
+        v->vector[i].armed = v->vector[i].wanted >= 0 ? FD_UNKNOWN : -1;
+    }
+}
+
+void vfio_irq_vectors_disable(VFIOIRQVectors *v)
+{
+    if (v->capacity) {
+        vfio_irq_vectors_deactivate(v);
+    }
+    for (unsigned int i = 0; i < v->table_size; i++) {
+        v->vector[i].was_live = false;
+    }
+    v->enabled = false;
+}
+
+void vfio_irq_vectors_arm(VFIOIRQVectors *v, unsigned int nr, int fd)
+{
+    v->vector[nr].wanted = fd;
+    vfio_irq_vectors_update(v, nr);
+}
+
+void vfio_irq_vectors_rearm(VFIOIRQVectors *v, unsigned int nr, int fd)
+{
+    v->vector[nr].wanted = fd;
+    if (v->vector[nr].armed != -1) {
+        vfio_irq_vectors_update(v, nr);
+    }
+}
+
+void vfio_irq_vectors_begin(VFIOIRQVectors *v)
+{
+    v->batch.depth++;
+}
+
+void vfio_irq_vectors_commit(VFIOIRQVectors *v)
+{
+    unsigned int first = v->batch.first, end = v->batch.end;
+
+    if (--v->batch.depth || !v->enabled || !end) {
+        return;
+    }
+    v->batch.first = UINT_MAX;
+    v->batch.end = 0;
+    vfio_irq_vectors_flush(v, first, end);
+}

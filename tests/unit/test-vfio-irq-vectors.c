@@ -1,0 +1,664 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * VFIO irq-vectors against a fake host
+ *
+ * The host does what the kernel's vfio-pci does with SET_IRQS, before and
+ * after dynamic MSI-X, and refuses what a test tells it to refuse.  Each time
+ * the index goes down it notes which vectors were armed: for each of them an
+ * interrupt may be gone, so an event must show up when it is armed again.
+ */
+
+#include "qemu/osdep.h"
+#include <linux/vfio.h>
+#include <sys/eventfd.h>
+
+#include "hw/vfio/irq-vectors.h"
+
+#define MAX_VECTORS 64
+
+typedef struct FakeHost {
+    /* what it is */
+    bool noresize;
+    unsigned int grant;     /* vectors that can be allocated */
+    unsigned int arm_limit; /* vectors that can be armed at a time */
+    int refusal;            /* -errno, or 0 for the positive short count */
+    unsigned int fail_call; /* fail the n-th request from now, 0 for none */
+
+    /* what it has */
+    unsigned int allocated;
+    int armed[MAX_VECTORS];
+
+    /* what it saw */
+    unsigned int requests;
+    unsigned int downs_with_live;
+    bool gap[MAX_VECTORS];
+} FakeHost;
+
+static FakeHost host;
+static int eventfds[2][MAX_VECTORS]; /* two for each vector */
+
+static unsigned int fake_armed_count(void)
+{
+    unsigned int count = 0;
+
+    for (int i = 0; i < MAX_VECTORS; i++) {
+        count += host.armed[i] >= 0;
+    }
+    return count;
+}
+
+static void fake_down(void)
+{
+    if (fake_armed_count()) {
+        host.downs_with_live++;
+    }
+    for (int i = 0; i < MAX_VECTORS; i++) {
+        host.gap[i] |= host.armed[i] >= 0;
+        host.armed[i] = -1;
+    }
+    host.allocated = 0;
+}
+
+/* Arms entries until one fails, which disarms all that came before it */
+static int fake_arm(unsigned int start, unsigned int count, const int32_t *fds)
+{
+    for (unsigned int i = 0; i < count; i++) {
+        int *armed = &host.armed[start + i];
+        int ret = 0;
+
+        *armed = -1;
+        if (fds[i] < 0) {
+            continue;
+        }
+        if (host.noresize ? start + i >= host.allocated
+                          : fake_armed_count() >= host.grant) {
+            ret = host.noresize ? -EINVAL : -ENOSPC;
+        } else if (fake_armed_count() >= host.arm_limit) {
+            ret = -ENOSPC;
+        }
+        if (ret) {
+            for (unsigned int j = 0; j < i; j++) {
+                host.armed[start + j] = -1;
+            }
+            return ret;
+        }
+        *armed = fds[i];
+    }
+    return 0;
+}
+
+static int fake_activate(unsigned int start, unsigned int count,
+                         const int32_t *fds)
+{
+    int ret;
+
+    if (start + count > host.grant) {
+        return host.refusal ? host.refusal : host.grant ? host.grant : -ENOSPC;
+    }
+    host.allocated = start + count;
+    ret = fake_arm(start, count, fds);
+    if (ret) {
+        fake_down();
+    }
+    return ret;
+}
+
+static int fake_set_irqs(VFIODevice *vbasedev, struct vfio_irq_set *set)
+{
+    const int32_t *fds = (int32_t *)set->data;
+
+    host.requests++;
+    g_assert_cmpuint(set->flags & VFIO_IRQ_SET_ACTION_TYPE_MASK, ==,
+                     VFIO_IRQ_SET_ACTION_TRIGGER);
+
+    if (set->flags & VFIO_IRQ_SET_DATA_NONE) {
+        g_assert_cmpuint(set->count, ==, 0);
+        if (!host.allocated) {
+            return -EINVAL;
+        }
+        fake_down();
+        return 0;
+    }
+
+    g_assert_cmpuint(set->argsz, ==,
+                     sizeof(*set) + set->count * sizeof(int32_t));
+    g_assert_cmpuint(set->count, >, 0);
+    if (host.fail_call && --host.fail_call == 0) {
+        /* The old eventfds are gone before the new ones are tried */
+        for (unsigned int i = 0; i < set->count; i++) {
+            host.armed[set->start + i] = -1;
+        }
+        return host.refusal ? host.refusal : -ENOMEM;
+    }
+    if (!host.allocated) {
+        return fake_activate(set->start, set->count, fds);
+    }
+    if (host.noresize && set->start + set->count > host.allocated) {
+        return -EINVAL;
+    }
+    return fake_arm(set->start, set->count, fds);
+}
+
+static VFIODeviceIOOps fake_ops = { .set_irqs = fake_set_irqs };
+static VFIODevice fake_device = { .name = (char *)"fake", .io_ops = &fake_ops };
+
+static void fake_init(bool noresize)
+{
+    host = (FakeHost) {
+        .noresize = noresize, .grant = MAX_VECTORS, .arm_limit = MAX_VECTORS,
+        .refusal = -ENOSPC,
+    };
+    for (int i = 0; i < MAX_VECTORS; i++) {
+        host.armed[i] = -1;
+    }
+}
+
+static uint64_t drain(int fd)
+{
+    uint64_t count = 0;
+
+    return read(fd, &count, sizeof(count)) == sizeof(count) ? count : 0;
+}
+
+/* Vectors that came back from a gap without an event: interrupts lost */
+static unsigned int count_lost(void)
+{
+    unsigned int lost = 0;
+
+    for (int i = 0; i < MAX_VECTORS; i++) {
+        if (host.gap[i] && host.armed[i] >= 0) {
+            lost += !drain(host.armed[i]);
+            host.gap[i] = false;
+        }
+    }
+    return lost;
+}
+
+static void check_armed(unsigned int first, unsigned int end, bool armed)
+{
+    for (unsigned int i = first; i < end; i++) {
+        g_assert_cmpint(host.armed[i], ==, armed ? eventfds[0][i] : -1);
+    }
+}
+
+static void setup(VFIOIRQVectors *v, bool noresize, OnOffAuto policy)
+{
+    fake_init(noresize);
+    memset(v, 0, sizeof(*v));
+    vfio_irq_vectors_init(v, &fake_device, VFIO_PCI_MSIX_IRQ_INDEX,
+                          MAX_VECTORS, noresize, policy);
+}
+
+static void teardown(VFIOIRQVectors *v)
+{
+    vfio_irq_vectors_disable(v);
+    g_assert_cmpuint(host.allocated, ==, 0);
+    vfio_irq_vectors_fini(v);
+    for (int i = 0; i < MAX_VECTORS; i++) {
+        drain(eventfds[0][i]);
+        drain(eventfds[1][i]);
+    }
+}
+
+static void arm(VFIOIRQVectors *v, unsigned int nr)
+{
+    vfio_irq_vectors_arm(v, nr, eventfds[0][nr]);
+}
+
+static void arm_range(VFIOIRQVectors *v, unsigned int first, unsigned int end)
+{
+    for (unsigned int i = first; i < end; i++) {
+        arm(v, i);
+    }
+}
+
+static void test_enable_masked(void)
+{
+    VFIOIRQVectors v;
+
+    setup(&v, true, ON_OFF_AUTO_AUTO);
+    g_assert_cmpuint(vfio_irq_vectors_enable(&v), ==, MAX_VECTORS);
+    g_assert_cmpuint(host.requests, ==, 1);
+    g_assert_cmpuint(host.allocated, ==, MAX_VECTORS);
+    check_armed(0, MAX_VECTORS, false);
+
+    vfio_irq_vectors_disable(&v);
+    g_assert_cmpuint(host.requests, ==, 2);
+    vfio_irq_vectors_disable(&v);
+    g_assert_cmpuint(host.requests, ==, 2);
+    teardown(&v);
+}
+
+static void test_enable_sparse(void)
+{
+    VFIOIRQVectors v;
+
+    setup(&v, true, ON_OFF_AUTO_AUTO);
+    arm(&v, 3);
+    arm(&v, 40);
+    g_assert_cmpuint(host.requests, ==, 0);
+    vfio_irq_vectors_enable(&v);
+    g_assert_cmpuint(host.requests, ==, 1);
+    g_assert_cmpuint(fake_armed_count(), ==, 2);
+    check_armed(3, 4, true);
+    check_armed(40, 41, true);
+    teardown(&v);
+}
+
+/* The table is allocated at once, so one request for each vector */
+static void test_one_by_one(void)
+{
+    VFIOIRQVectors v;
+
+    setup(&v, true, ON_OFF_AUTO_AUTO);
+    vfio_irq_vectors_enable(&v);
+    arm_range(&v, 0, MAX_VECTORS);
+    check_armed(0, MAX_VECTORS, true);
+    g_assert_cmpuint(host.requests, ==, MAX_VECTORS + 1);
+    g_assert_cmpuint(host.downs_with_live, ==, 0);
+    g_assert_cmpuint(v.stats.resizes, ==, 0);
+    teardown(&v);
+}
+
+/* Upstream's flow: the test must see that it loses */
+static void test_one_by_one_off(void)
+{
+    VFIOIRQVectors v;
+    unsigned int lost = 0;
+
+    setup(&v, true, ON_OFF_AUTO_OFF);
+    vfio_irq_vectors_enable(&v);
+    for (int i = 0; i < MAX_VECTORS; i++) {
+        arm(&v, i);
+        lost += count_lost();
+    }
+    check_armed(0, MAX_VECTORS, true);
+    g_assert_cmpuint(host.downs_with_live, ==, MAX_VECTORS - 1);
+    g_assert_cmpuint(lost, ==, MAX_VECTORS * (MAX_VECTORS - 1) / 2);
+    g_assert_cmpuint(host.requests, ==, 2 * MAX_VECTORS);
+    teardown(&v);
+}
+
+/* A host that can do so allocates vectors as they are used */
+static void test_on_demand(void)
+{
+    VFIOIRQVectors v;
+
+    setup(&v, false, ON_OFF_AUTO_AUTO);
+    vfio_irq_vectors_enable(&v);
+    g_assert_cmpuint(host.allocated, ==, 1);
+    arm(&v, 50);
+    arm(&v, 2);
+    g_assert_cmpuint(host.requests, ==, 3);
+    g_assert_cmpuint(fake_armed_count(), ==, 2);
+    teardown(&v);
+
+    setup(&v, false, ON_OFF_AUTO_ON);
+    vfio_irq_vectors_enable(&v);
+    g_assert_cmpuint(host.allocated, ==, MAX_VECTORS);
+    teardown(&v);
+}
+
+static void test_no_change(void)
+{
+    VFIOIRQVectors v;
+
+    setup(&v, true, ON_OFF_AUTO_AUTO);
+    vfio_irq_vectors_enable(&v);
+    arm(&v, 5);
+    arm(&v, 5);
+    vfio_irq_vectors_rearm(&v, 5, eventfds[0][5]);
+    g_assert_cmpuint(host.requests, ==, 2);
+    vfio_irq_vectors_rearm(&v, 5, eventfds[1][5]);
+    g_assert_cmpuint(host.requests, ==, 3);
+    g_assert_cmpint(host.armed[5], ==, eventfds[1][5]);
+    vfio_irq_vectors_rearm(&v, 6, eventfds[1][6]);
+    g_assert_cmpuint(host.requests, ==, 3);
+    teardown(&v);
+}
+
+static void test_batch(void)
+{
+    VFIOIRQVectors v;
+
+    setup(&v, true, ON_OFF_AUTO_AUTO);
+    vfio_irq_vectors_enable(&v);
+
+    vfio_irq_vectors_begin(&v);
+    arm_range(&v, 0, 8);
+    arm(&v, 20);                /* idle vectors in between do not split */
+    vfio_irq_vectors_begin(&v);
+    arm(&v, 30);
+    vfio_irq_vectors_commit(&v);
+    g_assert_cmpuint(host.requests, ==, 1);
+    vfio_irq_vectors_commit(&v);
+    g_assert_cmpuint(host.requests, ==, 2);
+    g_assert_cmpuint(fake_armed_count(), ==, 10);
+
+    vfio_irq_vectors_begin(&v); /* an armed vector (4) must not be touched */
+    vfio_irq_vectors_rearm(&v, 3, eventfds[1][3]);
+    vfio_irq_vectors_rearm(&v, 5, eventfds[1][5]);
+    vfio_irq_vectors_commit(&v);
+    g_assert_cmpuint(host.requests, ==, 4);
+
+    vfio_irq_vectors_begin(&v);
+    vfio_irq_vectors_commit(&v);
+    g_assert_cmpuint(host.requests, ==, 4);
+    teardown(&v);
+}
+
+/* What the host grants works, one by one and all at once; the rest is told */
+static void check_grant(bool noresize, int refusal, unsigned int grant,
+                        bool at_enable)
+{
+    VFIOIRQVectors v;
+
+    setup(&v, noresize, ON_OFF_AUTO_AUTO);
+    host.refusal = refusal;
+    host.grant = grant;
+    if (at_enable) {
+        arm_range(&v, 0, MAX_VECTORS);
+    }
+    vfio_irq_vectors_enable(&v);
+    if (!at_enable) {
+        for (int i = 0; i < MAX_VECTORS; i++) {
+            arm(&v, i);
+            g_assert_cmpuint(count_lost(), ==, 0);
+        }
+    }
+    check_armed(0, grant, true);
+    check_armed(grant, MAX_VECTORS, false);
+    g_assert_cmpuint(v.stats.resizes, <=, 7);
+    teardown(&v);
+}
+
+static void test_grant(void)
+{
+    static const int refusals[] = { 0, -ENOSPC, -EINVAL, -ENOMEM };
+
+    for (int i = 0; i < ARRAY_SIZE(refusals); i++) {
+        for (unsigned int grant = 0; grant <= MAX_VECTORS; grant++) {
+            check_grant(true, refusals[i], grant, false);
+            check_grant(true, refusals[i], grant, true);
+            check_grant(false, refusals[i], grant, false);
+            check_grant(false, refusals[i], grant, true);
+        }
+    }
+}
+
+/* Upstream leaves no vector alive */
+static void test_grant_off(void)
+{
+    VFIOIRQVectors v;
+
+    setup(&v, true, ON_OFF_AUTO_OFF);
+    host.grant = 16;
+    vfio_irq_vectors_enable(&v);
+    arm_range(&v, 0, MAX_VECTORS);
+    g_assert_cmpuint(fake_armed_count(), ==, 0);
+    teardown(&v);
+}
+
+/* Each message names the device, and a guest cannot have more and more */
+static void test_messages(void)
+{
+    VFIOIRQVectors v;
+
+    if (!g_test_subprocess()) {
+        g_test_trap_subprocess(NULL, 0, 0);
+        g_test_trap_assert_passed();
+        g_test_trap_assert_stderr("*fake: host grants 16 of 64 MSI-X vectors*"
+                                  "*fake: host does not arm MSI-X vectors 16 "
+                                  "to 20 (2 of them): No space left*"
+                                  "*fake: host does not arm MSI-X vector 17:*"
+                                  "*vector 24: *(last message)\n");
+        g_test_trap_assert_stderr_unmatched("*vector 25*");
+        return;
+    }
+
+    setup(&v, true, ON_OFF_AUTO_AUTO);
+    host.grant = 16;
+    arm(&v, 16);
+    arm(&v, 20);
+    vfio_irq_vectors_enable(&v);
+    arm_range(&v, 16, MAX_VECTORS);
+    g_assert_cmpuint(fake_armed_count(), ==, 0);
+    teardown(&v);
+}
+
+/* A vector without a CPU vector is no reason to allocate less */
+static void test_arm_limit(void)
+{
+    VFIOIRQVectors v;
+
+    setup(&v, true, ON_OFF_AUTO_AUTO);
+    host.arm_limit = 10;
+    arm_range(&v, 0, 20);
+    g_assert_cmpuint(vfio_irq_vectors_enable(&v), ==, MAX_VECTORS);
+    check_armed(0, 10, true);
+    check_armed(10, 20, false);
+
+    host.arm_limit = MAX_VECTORS;
+    arm(&v, 15);                /* the guest unmasks it again */
+    check_armed(15, 16, true);
+    g_assert_cmpuint(host.downs_with_live, <=, 1);
+    teardown(&v);
+}
+
+/* Short grant, then the host has more: few resizes, each with replay */
+static void test_growth(void)
+{
+    VFIOIRQVectors v;
+
+    setup(&v, true, ON_OFF_AUTO_AUTO);
+    host.refusal = 0;
+    host.grant = 5;
+    g_assert_cmpuint(vfio_irq_vectors_enable(&v), ==, 5);
+    host.grant = MAX_VECTORS;
+    for (int i = 0; i < MAX_VECTORS; i++) {
+        arm(&v, i);
+        g_assert_cmpuint(count_lost(), ==, 0);
+    }
+    check_armed(0, MAX_VECTORS, true);
+    g_assert_cmpuint(v.stats.resizes, ==, 4); /* 10, 20, 40, 64 */
+    g_assert_cmpuint(v.stats.replays, ==, 5 + 10 + 20 + 40);
+    teardown(&v);
+}
+
+/* Resizing for what the host refuses again and again has an end */
+static void test_growth_bounded(void)
+{
+    VFIOIRQVectors v;
+    unsigned int requests;
+
+    setup(&v, true, ON_OFF_AUTO_AUTO);
+    host.grant = 4;
+    vfio_irq_vectors_enable(&v);
+    arm_range(&v, 0, MAX_VECTORS);
+    requests = host.requests;
+    for (int i = 4; i < MAX_VECTORS; i++) {
+        vfio_irq_vectors_rearm(&v, i, eventfds[1][i]);
+        arm(&v, i);
+    }
+    g_assert_cmpuint(host.requests, ==, requests);
+    g_assert_cmpuint(v.stats.resizes, <=, 7);
+    check_armed(0, 4, true);
+    teardown(&v);
+}
+
+static void test_adopt(void)
+{
+    VFIOIRQVectors v;
+
+    /* the previous QEMU had allocated all: vector 20 can be armed right away */
+    setup(&v, true, ON_OFF_AUTO_AUTO);
+    host.allocated = MAX_VECTORS;
+    host.armed[2] = eventfds[0][2];
+    arm(&v, 2);
+    vfio_irq_vectors_adopt(&v);
+    g_assert_cmpuint(host.requests, ==, 0);
+    arm(&v, 20);
+    g_assert_cmpuint(host.downs_with_live, ==, 0);
+    check_armed(20, 21, true);
+    check_armed(2, 3, true);
+    teardown(&v);
+
+    /* it had three: the index must be resized, with replay */
+    setup(&v, true, ON_OFF_AUTO_AUTO);
+    host.allocated = 3;
+    host.armed[2] = eventfds[0][2];
+    arm(&v, 2);
+    vfio_irq_vectors_adopt(&v);
+    arm(&v, 20);
+    g_assert_cmpuint(host.downs_with_live, ==, 1);
+    check_armed(20, 21, true);
+    check_armed(2, 3, true);
+    g_assert_cmpuint(count_lost(), ==, 0);
+    teardown(&v);
+}
+
+/* Whichever request fails once, each vector is there after the next unmask */
+static void check_failing_call(bool noresize, unsigned int nr, int refusal)
+{
+    VFIOIRQVectors v;
+
+    setup(&v, noresize, ON_OFF_AUTO_AUTO);
+    host.fail_call = nr;
+    host.refusal = refusal;
+    host.grant = 12;            /* so that one call is a resize */
+    arm_range(&v, 0, 4);
+    vfio_irq_vectors_enable(&v);
+    host.grant = MAX_VECTORS;
+    arm_range(&v, 4, 8);
+    vfio_irq_vectors_begin(&v);
+    arm_range(&v, 8, 30);
+    vfio_irq_vectors_commit(&v);
+    g_assert_cmpuint(count_lost(), ==, 0);
+
+    host.fail_call = 0;
+    for (int i = 0; i < 30; i++) {
+        vfio_irq_vectors_rearm(&v, i, eventfds[1][i]);
+        arm(&v, i);
+        g_assert_cmpuint(count_lost(), ==, 0);
+    }
+    check_armed(0, 30, true);
+    teardown(&v);
+}
+
+static void test_failing_call(void)
+{
+    for (unsigned int nr = 1; nr < 60; nr++) {
+        check_failing_call(true, nr, -ENOSPC);
+        check_failing_call(true, nr, -EINVAL);
+        check_failing_call(false, nr, -ENOSPC);
+        check_failing_call(false, nr, -ENOMEM);
+    }
+}
+
+/*
+ * Random operations.  Whatever the host refuses on the way: no vector comes
+ * back from a gap without an event, what is armed is what was wanted last, and
+ * with a host that refuses nothing all wanted vectors are armed in the end.
+ */
+static void random_step(VFIOIRQVectors *v, GRand *rand)
+{
+    unsigned int nr = g_rand_int_range(rand, 0, MAX_VECTORS);
+    int set = g_rand_int_range(rand, 0, 2);
+
+    switch (g_rand_int_range(rand, 0, 100)) {
+    case 0 ... 59:
+        vfio_irq_vectors_arm(v, nr, eventfds[set][nr]);
+        break;
+    case 60 ... 79:
+        vfio_irq_vectors_rearm(v, nr, eventfds[set][nr]);
+        break;
+    case 80 ... 84:
+        vfio_irq_vectors_begin(v);
+        for (; nr < MAX_VECTORS; nr += set + 1) {
+            vfio_irq_vectors_arm(v, nr, eventfds[set][nr]);
+        }
+        vfio_irq_vectors_commit(v);
+        break;
+    case 85 ... 91:
+        host.grant = g_rand_int_range(rand, 0, MAX_VECTORS + 1);
+        host.arm_limit = g_rand_int_range(rand, 0, MAX_VECTORS + 1);
+        host.refusal = g_rand_boolean(rand) ? 0 : -ENOSPC;
+        break;
+    case 92 ... 96:
+        host.grant = host.arm_limit = MAX_VECTORS;
+        host.fail_call = g_rand_int_range(rand, 0, 5);
+        break;
+    default:
+        vfio_irq_vectors_disable(v);
+        vfio_irq_vectors_enable(v);
+        memset(host.gap, 0, sizeof(host.gap));
+        break;
+    }
+}
+
+static void check_random(bool noresize, OnOffAuto policy, uint32_t seed)
+{
+    g_autoptr(GRand) rand = g_rand_new_with_seed(seed);
+    VFIOIRQVectors v;
+
+    setup(&v, noresize, policy);
+    vfio_irq_vectors_enable(&v);
+    for (int step = 0; step < 20000; step++) {
+        random_step(&v, rand);
+        g_assert_cmpuint(count_lost(), ==, 0);
+        for (int i = 0; i < MAX_VECTORS; i++) {
+            g_assert(host.armed[i] == -1 ||
+                     host.armed[i] == v.vector[i].wanted);
+        }
+    }
+
+    host.grant = host.arm_limit = MAX_VECTORS;
+    host.fail_call = 0;
+    vfio_irq_vectors_disable(&v);
+    g_assert_cmpuint(vfio_irq_vectors_enable(&v), ==, MAX_VECTORS);
+    for (int i = 0; i < MAX_VECTORS; i++) {
+        g_assert_cmpint(host.armed[i], ==, v.vector[i].wanted);
+    }
+    teardown(&v);
+}
+
+static void test_random(void)
+{
+    uint32_t seed = g_test_rand_int();
+
+    g_test_message("seed %u", seed);
+    check_random(true, ON_OFF_AUTO_AUTO, seed);
+    check_random(false, ON_OFF_AUTO_AUTO, seed);
+    check_random(false, ON_OFF_AUTO_ON, seed);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+
+    for (int i = 0; i < MAX_VECTORS; i++) {
+        eventfds[0][i] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+        eventfds[1][i] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+        g_assert_cmpint(eventfds[0][i], >=, 0);
+        g_assert_cmpint(eventfds[1][i], >=, 0);
+    }
+
+    g_test_add_func("/vfio/irq-vectors/enable/masked", test_enable_masked);
+    g_test_add_func("/vfio/irq-vectors/enable/sparse", test_enable_sparse);
+    g_test_add_func("/vfio/irq-vectors/one-by-one/auto", test_one_by_one);
+    g_test_add_func("/vfio/irq-vectors/one-by-one/off", test_one_by_one_off);
+    g_test_add_func("/vfio/irq-vectors/on-demand", test_on_demand);
+    g_test_add_func("/vfio/irq-vectors/no-change", test_no_change);
+    g_test_add_func("/vfio/irq-vectors/batch", test_batch);
+    g_test_add_func("/vfio/irq-vectors/grant/auto", test_grant);
+    g_test_add_func("/vfio/irq-vectors/grant/off", test_grant_off);
+    g_test_add_func("/vfio/irq-vectors/messages", test_messages);
+    g_test_add_func("/vfio/irq-vectors/arm-limit", test_arm_limit);
+    g_test_add_func("/vfio/irq-vectors/growth/replay", test_growth);
+    g_test_add_func("/vfio/irq-vectors/growth/bounded", test_growth_bounded);
+    g_test_add_func("/vfio/irq-vectors/adopt", test_adopt);
+    g_test_add_func("/vfio/irq-vectors/failing-call", test_failing_call);
+    g_test_add_func("/vfio/irq-vectors/random", test_random);
+
+    return g_test_run();
+}
