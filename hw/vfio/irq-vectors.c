@@ -89,11 +89,21 @@ static void vfio_irq_vectors_set_armed(VFIOIRQVectors *v, unsigned int start,
     }
 }
 
+/* The index is down.  Of the first @wanted vectors, all may have been armed */
+static void vfio_irq_vectors_set_was_live(VFIOIRQVectors *v,
+                                          unsigned int wanted)
+{
+    for (unsigned int i = 0; i < v->table_size && !v->incremental; i++) {
+        VFIOIRQVector *vector = &v->vector[i];
+
+        vector->was_live |= vector->armed != -1 ||
+                            (i < wanted && vector->wanted >= 0);
+    }
+}
+
 static void vfio_irq_vectors_deactivate(VFIOIRQVectors *v)
 {
-    for (unsigned int i = 0; i < v->capacity && !v->incremental; i++) {
-        v->vector[i].was_live |= v->vector[i].armed != -1;
-    }
+    vfio_irq_vectors_set_was_live(v, 0);
     /* An index that is inactive already answers -EINVAL: no reason to care */
     vfio_irq_vectors_request(v, VFIO_IRQ_SET_DATA_NONE, 0, 0, NULL);
     vfio_irq_vectors_set_armed(v, 0, v->table_size, false);
@@ -112,6 +122,8 @@ static int vfio_irq_vectors_allocate(VFIOIRQVectors *v, unsigned int count,
         if (ret < 0) {
             /* vfio-user sends several messages, some may have succeeded */
             vfio_irq_vectors_deactivate(v);
+            /* and the kernel arms in turn, until one vector fails */
+            vfio_irq_vectors_set_was_live(v, arm ? count : 0);
         }
         return ret;
     }
@@ -213,7 +225,9 @@ static int vfio_irq_vectors_arm_run(VFIOIRQVectors *v, unsigned int start,
         return ret;
     }
 
-    /* One refused vector has disarmed the others of the run */
+    /* One refused vector has disarmed some of the others: start from none */
+    v->stats.refusals++;
+    vfio_irq_vectors_set_eventfds(v, start, count, false);
     for (unsigned int i = start; i < start + count; i++) {
         if (vfio_irq_vector_changed(&v->vector[i])) {
             ret = vfio_irq_vectors_arm_one(v, i);
@@ -224,44 +238,61 @@ static int vfio_irq_vectors_arm_run(VFIOIRQVectors *v, unsigned int start,
 }
 
 /*
- * Finds the next run of changes in [*start, @end).  Idle vectors in between
- * are no reason for another request: to have no eventfd is what they want.
+ * Finds the next run of changes in [*start, @end), or of changes to vectors
+ * that were live.  Vectors in between that neither have nor want an eventfd
+ * are no reason for another request.
  */
-static unsigned int vfio_irq_vectors_next_run(VFIOIRQVectors *v,
+static unsigned int vfio_irq_vectors_next_run(VFIOIRQVectors *v, bool live_only,
                                               unsigned int *start,
                                               unsigned int end)
 {
-    unsigned int i, run_end;
+    unsigned int run_end = *start;
 
-    while (*start < end && !vfio_irq_vector_changed(&v->vector[*start])) {
-        ++*start;
-    }
-    for (i = run_end = *start; i < end; i++) {
-        if (vfio_irq_vector_changed(&v->vector[i])) {
+    for (unsigned int i = *start; i < end; i++) {
+        VFIOIRQVector *vector = &v->vector[i];
+
+        if (vfio_irq_vector_changed(vector) &&
+            (vector->was_live || !live_only)) {
+            *start = run_end > *start ? *start : i;
             run_end = i + 1;
-        } else if (v->vector[i].armed != -1) {
+        } else if (run_end > *start &&
+                   (vector->wanted != -1 || vector->armed != -1)) {
             break;
         }
     }
-    return run_end - *start;
+    return run_end > *start ? run_end - *start : 0;
+}
+
+static int vfio_irq_vectors_arm_runs(VFIOIRQVectors *v, bool live_only,
+                                     unsigned int start, unsigned int end)
+{
+    unsigned int count;
+    int ret, last_error = 0;
+
+    end = MIN(end, v->capacity);
+    while ((count = vfio_irq_vectors_next_run(v, live_only, &start, end))) {
+        ret = vfio_irq_vectors_arm_run(v, start, count);
+        last_error = ret ? ret : last_error;
+        start += count;
+    }
+    return last_error;
 }
 
 static void vfio_irq_vectors_arm_range(VFIOIRQVectors *v, unsigned int first,
                                        unsigned int end)
 {
-    unsigned int start = first, count;
-    int ret, last_error = 0;
+    int ret = vfio_irq_vectors_arm_runs(v, false, first, end);
 
-    while (true) {
-        count = vfio_irq_vectors_next_run(v, &start, MIN(end, v->capacity));
-        if (!count) {
-            break;
-        }
-        ret = vfio_irq_vectors_arm_run(v, start, count);
-        last_error = ret ? ret : last_error;
-        start += count;
+    vfio_irq_vectors_report_refused(v, first, end, ret);
+}
+
+/* After the index was down: first come the vectors that worked before */
+static void vfio_irq_vectors_arm_all(VFIOIRQVectors *v)
+{
+    if (!v->incremental) {
+        vfio_irq_vectors_arm_runs(v, true, 0, v->table_size);
     }
-    vfio_irq_vectors_report_refused(v, first, end, last_error);
+    vfio_irq_vectors_arm_range(v, 0, v->table_size);
 }
 
 /*
@@ -333,7 +364,7 @@ static void vfio_irq_vectors_activate(VFIOIRQVectors *v)
     if (v->capacity < count) {
         vfio_irq_vectors_report_shortage(v, count, ret);
     }
-    vfio_irq_vectors_arm_range(v, 0, v->table_size);
+    vfio_irq_vectors_arm_all(v);
 }
 
 static void vfio_irq_vectors_resize(VFIOIRQVectors *v, unsigned int need)
@@ -345,7 +376,7 @@ static void vfio_irq_vectors_resize(VFIOIRQVectors *v, unsigned int need)
     count = MIN(count, v->table_size);
     v->stats.resizes++;
     vfio_irq_vectors_deactivate(v);
-    ret = vfio_irq_vectors_allocate(v, count, true);
+    ret = vfio_irq_vectors_allocate(v, count, v->incremental);
     if (ret && !v->incremental) {
         vfio_irq_vectors_allocate_less(v, ret, count, old);
     }
@@ -354,7 +385,7 @@ static void vfio_irq_vectors_resize(VFIOIRQVectors *v, unsigned int need)
     if (v->capacity < need) {
         vfio_irq_vectors_report_shortage(v, need, ret);
     }
-    vfio_irq_vectors_arm_range(v, 0, v->table_size);
+    vfio_irq_vectors_arm_all(v);
 }
 
 /* An adopted index may be larger than we know; asking does no harm */

@@ -98,6 +98,10 @@ static int fake_activate(unsigned int start, unsigned int count,
     host.allocated = start + count;
     ret = fake_arm(start, count, fds);
     if (ret) {
+        /* For a moment these had an eventfd on an active index */
+        for (unsigned int i = 0; i < count; i++) {
+            host.gap[start + i] |= fds[i] >= 0;
+        }
         fake_down();
     }
     return ret;
@@ -437,11 +441,41 @@ static void test_arm_limit(void)
     g_assert_cmpuint(vfio_irq_vectors_enable(&v), ==, MAX_VECTORS);
     check_armed(0, 10, true);
     check_armed(10, 20, false);
+    g_assert_cmpuint(count_lost(), ==, 0);
 
     host.arm_limit = MAX_VECTORS;
     arm(&v, 15);                /* the guest unmasks it again */
     check_armed(15, 16, true);
     g_assert_cmpuint(host.downs_with_live, <=, 1);
+    teardown(&v);
+}
+
+/* A resize must not give the place of a live vector to one that has none */
+static void test_resize_live_first(void)
+{
+    VFIOIRQVectors v;
+
+    setup(&v, true, ON_OFF_AUTO_AUTO);
+    host.grant = 8;
+    vfio_irq_vectors_enable(&v);
+    host.arm_limit = 0;
+    arm(&v, 0);
+    host.arm_limit = 2;
+    arm(&v, 5);
+    arm(&v, 6);
+
+    host.grant = MAX_VECTORS;
+    arm(&v, 20);
+    g_assert_cmpuint(v.stats.resizes, ==, 1);
+    check_armed(0, 5, false);
+    check_armed(5, 7, true);
+    check_armed(7, MAX_VECTORS, false);
+    g_assert_cmpuint(count_lost(), ==, 0);
+
+    host.arm_limit = MAX_VECTORS;
+    arm(&v, 0);
+    arm(&v, 20);
+    g_assert_cmpuint(fake_armed_count(), ==, 4);
     teardown(&v);
 }
 
@@ -654,6 +688,8 @@ int main(int argc, char **argv)
     g_test_add_func("/vfio/irq-vectors/grant/off", test_grant_off);
     g_test_add_func("/vfio/irq-vectors/messages", test_messages);
     g_test_add_func("/vfio/irq-vectors/arm-limit", test_arm_limit);
+    g_test_add_func("/vfio/irq-vectors/growth/live-first",
+                    test_resize_live_first);
     g_test_add_func("/vfio/irq-vectors/growth/replay", test_growth);
     g_test_add_func("/vfio/irq-vectors/growth/bounded", test_growth_bounded);
     g_test_add_func("/vfio/irq-vectors/adopt", test_adopt);
