@@ -342,6 +342,11 @@ static void vfio_irq_vectors_allocate_less(VFIOIRQVectors *v, int ret,
         }
     }
 
+    if (good < floor) {
+        /* There are live vectors up to there: a last try */
+        vfio_irq_vectors_deactivate(v);
+        vfio_irq_vectors_allocate(v, floor, false);
+    }
     for (n = good; n && !v->capacity; n /= 2) {
         vfio_irq_vectors_allocate(v, n, false);
     }

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the scenarios of vfio-msix-resize-test have in common.
+ */
+
+#ifndef TESTS_VFIO_MSIX_SCENARIO_H
+#define TESTS_VFIO_MSIX_SCENARIO_H
+
+#include "libqos/vfio-msix-model.h"
+
+typedef enum VFIOMsixOrder {
+    VFIO_MSIX_ASCENDING,
+    VFIO_MSIX_DESCENDING,
+    VFIO_MSIX_SPARSE,
+} VFIOMsixOrder;
+
+/**
+ * struct VFIOMsixScenario - data of a test
+ * @name: for messages
+ * @host: what the host does about MSI-X
+ * @policy: value of x-msix-prealloc
+ * @n: size of the MSI-X table, a power of two
+ * @order: in which the guest unmasks entries
+ */
+typedef struct VFIOMsixScenario {
+    const char *name;
+    VFIOUserHost host;
+    const char *policy;
+    unsigned n;
+    VFIOMsixOrder order;
+} VFIOMsixScenario;
+
+/** vfio_msix_start() - start QEMU with @policy on a @host with @n vectors */
+VFIOMsixModel *vfio_msix_start(VFIOUserHost host, const char *policy,
+                               unsigned n);
+
+/** vfio_msix_is_off() - whether the old flow is asked for, which must lose */
+bool vfio_msix_is_off(const VFIOMsixScenario *sc);
+
+void vfio_msix_set_faults(VFIOMsixModel *m, VFIOUserIrqFaults faults);
+
+/** vfio_msix_assert_clean() - no violation of any kind so far */
+void vfio_msix_assert_clean(VFIOMsixModel *m);
+
+/** vfio_msix_report() - print the numbers of the host */
+void vfio_msix_report(VFIOMsixModel *m, const char *what);
+
+/** vfio_msix_nth_vector() - the @i-th of @n vectors in @order */
+unsigned vfio_msix_nth_vector(VFIOMsixOrder order, unsigned i, unsigned n);
+
+/**
+ * vfio_msix_bring_up() - enable MSI-X, then unmask one by one
+ *
+ * All live vectors are raised after each step, of very many some.
+ */
+void vfio_msix_bring_up(VFIOMsixModel *m, VFIOMsixOrder order);
+
+/** vfio_msix_unmask_in_one() - enable MSI-X with all entries unmasked */
+void vfio_msix_unmask_in_one(VFIOMsixModel *m);
+
+/** vfio_msix_working() - raise each unmasked vector, count those that arrive */
+unsigned vfio_msix_working(VFIOMsixModel *m);
+
+/* Hosts that are short of vectors, see vfio-msix-refusal.c */
+void vfio_msix_test_refusal(const void *scenario);
+void vfio_msix_test_arm_refusal(const void *scenario);
+void vfio_msix_test_fail_each(const void *scenario);
+void vfio_msix_test_short_then_growth(const void *scenario);
+
+#endif
