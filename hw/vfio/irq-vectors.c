@@ -14,8 +14,8 @@
 /* An adopted vector: the host has an eventfd, but we do not know which one */
 #define FD_UNKNOWN (-2)
 
-/* Messages about vectors that a guest can cause between enable and disable */
-#define MAX_MESSAGES 8
+/* A guest can cause any number of refusals, but not of messages about them */
+#define MAX_MESSAGES 16
 
 static const char *vfio_irq_vectors_kind(VFIOIRQVectors *v)
 {
@@ -108,7 +108,7 @@ static void vfio_irq_vectors_deactivate(VFIOIRQVectors *v)
     vfio_irq_vectors_request(v, VFIO_IRQ_SET_DATA_NONE, 0, 0, NULL);
     vfio_irq_vectors_set_armed(v, 0, v->table_size, false);
     v->capacity = 0;
-    v->capacity_is_minimum = false;
+    v->capacity_is_guess = false;
 }
 
 /* Activates the index with @count host vectors; see set_irqs() for the value */
@@ -133,26 +133,43 @@ static int vfio_irq_vectors_allocate(VFIOIRQVectors *v, unsigned int count,
     return 0;
 }
 
+/* Anything else says that the host is gone (vfio-user), not that it is short */
+static bool vfio_irq_vectors_is_shortage(int ret)
+{
+    return ret > 0 || ret == -ENOSPC || ret == -ENOMEM || ret == -EINVAL;
+}
+
 /*
  * Messages
  */
+
+static const char *vfio_irq_vectors_last_message(VFIOIRQVectors *v)
+{
+    return ++v->reported.messages == MAX_MESSAGES ? " (last message)" : "";
+}
 
 static void vfio_irq_vectors_report_shortage(VFIOIRQVectors *v,
                                              unsigned int asked, int ret)
 {
     const char *name = v->vbasedev->name;
+    const char *kind = vfio_irq_vectors_kind(v);
 
-    if (v->reported.shortage == v->table_size - v->capacity) {
+    if (v->reported.messages == MAX_MESSAGES ||
+        (v->reported.table_size == v->table_size &&
+         v->reported.granted == v->capacity)) {
         return;
     }
-    v->reported.shortage = v->table_size - v->capacity;
+    v->reported.table_size = v->table_size;
+    v->reported.granted = v->capacity;
     if (!v->capacity) {
-        error_report("vfio %s: host refuses to enable %s with %u vectors: %s",
-                     name, vfio_irq_vectors_kind(v), asked,
-                     ret < 0 ? strerror(-ret) : "none available");
+        error_report(VFIO_MSG_PREFIX "host refuses to enable %s with %u "
+                     "vectors: %s%s", name, kind, asked,
+                     ret < 0 ? strerror(-ret) : "none available",
+                     vfio_irq_vectors_last_message(v));
     } else {
-        warn_report("vfio %s: host grants %u of %u %s vectors", name,
-                    v->capacity, asked, vfio_irq_vectors_kind(v));
+        warn_report(VFIO_MSG_PREFIX "host grants %u of %u %s vectors%s", name,
+                    v->capacity, asked, kind,
+                    vfio_irq_vectors_last_message(v));
     }
 }
 
@@ -177,18 +194,16 @@ static void vfio_irq_vectors_report_refused(VFIOIRQVectors *v,
         vector->refused = refused;
     }
 
-    if (!count || !v->reported.messages_left) {
+    if (!count || v->reported.messages == MAX_MESSAGES) {
         return;
     }
-    v->reported.messages_left--;
     which = count == 1 ? g_strdup_printf("vector %u", lowest)
                        : g_strdup_printf("vectors %u to %u (%u of them)",
                                          lowest, highest, count);
-    error_report("vfio %s: host does not arm %s %s: %s; "
-                 "tried again on the next unmask%s",
+    error_report(VFIO_MSG_PREFIX "host does not arm %s %s: %s%s",
                  v->vbasedev->name, vfio_irq_vectors_kind(v), which,
                  strerror(ret < 0 ? -ret : ENOSPC),
-                 v->reported.messages_left ? "" : " (last message)");
+                 vfio_irq_vectors_last_message(v));
 }
 
 /*
@@ -221,7 +236,7 @@ static int vfio_irq_vectors_arm_run(VFIOIRQVectors *v, unsigned int start,
 
     ret = vfio_irq_vectors_set_eventfds(v, start, count, true);
     vfio_irq_vectors_set_armed(v, start, count, !ret);
-    if (!ret || v->incremental) {
+    if (!ret || v->incremental || !vfio_irq_vectors_is_shortage(ret)) {
         return ret;
     }
 
@@ -232,6 +247,9 @@ static int vfio_irq_vectors_arm_run(VFIOIRQVectors *v, unsigned int start,
         if (vfio_irq_vector_changed(&v->vector[i])) {
             ret = vfio_irq_vectors_arm_one(v, i);
             last_error = ret ? ret : last_error;
+            if (!vfio_irq_vectors_is_shortage(last_error) && last_error) {
+                break;
+            }
         }
     }
     return last_error;
@@ -239,10 +257,11 @@ static int vfio_irq_vectors_arm_run(VFIOIRQVectors *v, unsigned int start,
 
 /*
  * Finds the next run of changes in [*start, @end), or of changes to vectors
- * that were live.  Vectors in between that neither have nor want an eventfd
- * are no reason for another request.
+ * that were live.  With @bridge, vectors in between that neither have nor want
+ * an eventfd do not end it.
  */
-static unsigned int vfio_irq_vectors_next_run(VFIOIRQVectors *v, bool live_only,
+static unsigned int vfio_irq_vectors_next_run(VFIOIRQVectors *v,
+                                              bool live_only, bool bridge,
                                               unsigned int *start,
                                               unsigned int end)
 {
@@ -256,7 +275,7 @@ static unsigned int vfio_irq_vectors_next_run(VFIOIRQVectors *v, bool live_only,
             *start = run_end > *start ? *start : i;
             run_end = i + 1;
         } else if (run_end > *start &&
-                   (vector->wanted != -1 || vector->armed != -1)) {
+                   (!bridge || vector->wanted != -1 || vector->armed != -1)) {
             break;
         }
     }
@@ -264,13 +283,15 @@ static unsigned int vfio_irq_vectors_next_run(VFIOIRQVectors *v, bool live_only,
 }
 
 static int vfio_irq_vectors_arm_runs(VFIOIRQVectors *v, bool live_only,
-                                     unsigned int start, unsigned int end)
+                                     bool bridge, unsigned int start,
+                                     unsigned int end)
 {
     unsigned int count;
     int ret, last_error = 0;
 
     end = MIN(end, v->capacity);
-    while ((count = vfio_irq_vectors_next_run(v, live_only, &start, end))) {
+    while ((count = vfio_irq_vectors_next_run(v, live_only, bridge, &start,
+                                              end))) {
         ret = vfio_irq_vectors_arm_run(v, start, count);
         last_error = ret ? ret : last_error;
         start += count;
@@ -278,10 +299,14 @@ static int vfio_irq_vectors_arm_runs(VFIOIRQVectors *v, bool live_only,
     return last_error;
 }
 
+/*
+ * A run of its own for each gap: vfio-user needs a message for vectors without
+ * eventfd as well, so that bridging would cost more there than it saves here.
+ */
 static void vfio_irq_vectors_arm_range(VFIOIRQVectors *v, unsigned int first,
                                        unsigned int end)
 {
-    int ret = vfio_irq_vectors_arm_runs(v, false, first, end);
+    int ret = vfio_irq_vectors_arm_runs(v, false, false, first, end);
 
     vfio_irq_vectors_report_refused(v, first, end, ret);
 }
@@ -289,10 +314,13 @@ static void vfio_irq_vectors_arm_range(VFIOIRQVectors *v, unsigned int first,
 /* After the index was down: first come the vectors that worked before */
 static void vfio_irq_vectors_arm_all(VFIOIRQVectors *v)
 {
+    int ret;
+
     if (!v->incremental) {
-        vfio_irq_vectors_arm_runs(v, true, 0, v->table_size);
+        vfio_irq_vectors_arm_runs(v, true, true, 0, v->table_size);
     }
-    vfio_irq_vectors_arm_range(v, 0, v->table_size);
+    ret = vfio_irq_vectors_arm_runs(v, false, true, 0, v->table_size);
+    vfio_irq_vectors_report_refused(v, 0, v->table_size, ret);
 }
 
 /*
@@ -327,6 +355,9 @@ static void vfio_irq_vectors_allocate_less(VFIOIRQVectors *v, int ret,
     unsigned int good, limit = n;
 
     while (n && (ret = vfio_irq_vectors_allocate(v, n, false))) {
+        if (!vfio_irq_vectors_is_shortage(ret)) {
+            return;
+        }
         limit = ret > 0 ? MIN(ret, n - 1) : n - 1;
         n = ret > 0 ? limit : n > floor ? MAX(n / 2, floor) : n / 2;
     }
@@ -354,13 +385,17 @@ static void vfio_irq_vectors_allocate_less(VFIOIRQVectors *v, int ret,
 
 static void vfio_irq_vectors_activate(VFIOIRQVectors *v)
 {
-    unsigned int need = vfio_irq_vectors_needed(v);
-    unsigned int count = v->prealloc ? v->table_size : v->noresize ? need : 1;
+    /* A host that allocates on demand gets one idle vector, then the others */
+    bool on_demand = !v->prealloc && !v->noresize;
+    unsigned int count = on_demand ? 1 : vfio_irq_vectors_needed(v);
+    bool may_try_less = !on_demand && !v->incremental && v->growths_left;
     int ret;
 
-    /* A host that allocates on demand gets one idle vector, then the others */
-    ret = vfio_irq_vectors_allocate(v, count, v->prealloc || v->noresize);
-    if (ret && !v->incremental) {
+    if (v->prealloc && may_try_less) {
+        count = v->table_size;
+    }
+    ret = vfio_irq_vectors_allocate(v, count, !on_demand);
+    if (ret && may_try_less && vfio_irq_vectors_is_shortage(ret)) {
         vfio_irq_vectors_allocate_less(v, ret, count, 1);
     }
     trace_vfio_irq_vectors_activate(v->vbasedev->name,
@@ -382,7 +417,7 @@ static void vfio_irq_vectors_resize(VFIOIRQVectors *v, unsigned int need)
     v->stats.resizes++;
     vfio_irq_vectors_deactivate(v);
     ret = vfio_irq_vectors_allocate(v, count, v->incremental);
-    if (ret && !v->incremental) {
+    if (ret && !v->incremental && vfio_irq_vectors_is_shortage(ret)) {
         vfio_irq_vectors_allocate_less(v, ret, count, old);
     }
     trace_vfio_irq_vectors_resize(v->vbasedev->name, vfio_irq_vectors_kind(v),
@@ -393,34 +428,54 @@ static void vfio_irq_vectors_resize(VFIOIRQVectors *v, unsigned int need)
     vfio_irq_vectors_arm_all(v);
 }
 
-/* An adopted index may be larger than we know; asking does no harm */
-static bool vfio_irq_vectors_probe(VFIOIRQVectors *v, unsigned int need)
+/*
+ * An adopted index may be larger or smaller than we think; to ask for the
+ * vector in question does no harm.
+ */
+static void vfio_irq_vectors_probe(VFIOIRQVectors *v, unsigned int need)
 {
-    if (!v->capacity_is_minimum ||
-        vfio_irq_vectors_arm_one(v, need - 1)) {
-        return false;
+    if (!v->capacity_is_guess ||
+        !vfio_irq_vector_changed(&v->vector[need - 1])) {
+        return;
     }
-    v->capacity = need;
-    return true;
+    if (!vfio_irq_vectors_arm_one(v, need - 1)) {
+        v->capacity = MAX(v->capacity, need);
+    } else {
+        v->capacity = MAX(MIN(v->capacity, need - 1), 1);
+        v->capacity_is_guess = false;
+    }
+}
+
+/* Each success doubles the capacity, so that many attempts suffice */
+static unsigned int vfio_irq_vectors_max_growths(VFIOIRQVectors *v)
+{
+    return 32 - clz32(v->table_size);
 }
 
 /* Makes room for @need vectors, returns false if all is as it was */
 static bool vfio_irq_vectors_grow(VFIOIRQVectors *v, unsigned int need)
 {
-    if (v->capacity >= need || vfio_irq_vectors_probe(v, need)) {
+    unsigned int old = v->capacity;
+
+    if (old >= need) {
         return false;
     }
-    if (!v->incremental) {
-        if (!v->growths_left) {
-            return false;
-        }
-        v->growths_left--;
+    if (!old) {
+        /* No vector is live: to ask each time costs a request */
+        vfio_irq_vectors_activate(v);
+        v->growths_left = v->capacity ? vfio_irq_vectors_max_growths(v)
+                                      : v->growths_left / 2;
+        return true;
+    }
+    if (!v->growths_left && !v->incremental) {
+        return false;
     }
 
-    if (v->capacity) {
-        vfio_irq_vectors_resize(v, need);
-    } else {
-        vfio_irq_vectors_activate(v);
+    vfio_irq_vectors_resize(v, need);
+    if (!v->incremental) {
+        /* In vain, and all live vectors were down for it: seldom again */
+        v->growths_left = v->capacity > old ? v->growths_left - 1
+                                            : v->growths_left / 2;
     }
     return true;
 }
@@ -432,6 +487,9 @@ static void vfio_irq_vectors_flush(VFIOIRQVectors *v, unsigned int first,
 
     while (need > first && v->vector[need - 1].wanted < 0) {
         need--;
+    }
+    if (need > first) {
+        vfio_irq_vectors_probe(v, need);
     }
     if (!vfio_irq_vectors_grow(v, need)) {
         vfio_irq_vectors_arm_range(v, first, end);
@@ -486,9 +544,7 @@ static void vfio_irq_vectors_set_enabled(VFIOIRQVectors *v)
     v->enabled = true;
     v->batch.first = UINT_MAX;
     v->batch.end = 0;
-    /* Each success doubles the capacity, so that many attempts suffice */
-    v->growths_left = 32 - clz32(v->table_size);
-    v->reported.messages_left = MAX_MESSAGES;
+    v->growths_left = vfio_irq_vectors_max_growths(v);
 }
 
 unsigned int vfio_irq_vectors_enable(VFIOIRQVectors *v)
@@ -502,7 +558,7 @@ void vfio_irq_vectors_adopt(VFIOIRQVectors *v)
 {
     vfio_irq_vectors_set_enabled(v);
     v->capacity = v->noresize ? vfio_irq_vectors_needed(v) : v->table_size;
-    v->capacity_is_minimum = v->noresize;
+    v->capacity_is_guess = v->noresize;
     for (unsigned int i = 0; i < v->table_size; i++) {
         v->vector[i].armed = v->vector[i].wanted >= 0 ? FD_UNKNOWN : -1;
     }
@@ -510,11 +566,11 @@ void vfio_irq_vectors_adopt(VFIOIRQVectors *v)
 
 void vfio_irq_vectors_disable(VFIOIRQVectors *v)
 {
-    if (v->capacity) {
+    if (v->enabled) {
         vfio_irq_vectors_deactivate(v);
     }
     for (unsigned int i = 0; i < v->table_size; i++) {
-        v->vector[i].was_live = false;
+        v->vector[i] = (VFIOIRQVector) { .wanted = -1, .armed = -1 };
     }
     v->enabled = false;
 }

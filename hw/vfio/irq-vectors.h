@@ -49,11 +49,12 @@ typedef struct VFIOIRQVector {
  * @enabled: between vfio_irq_vectors_enable() and vfio_irq_vectors_disable()
  * @capacity: vectors 0..@capacity-1 can be armed without a resize, 0 when the
  *            index is inactive on the host
- * @capacity_is_minimum: adopted index, the host may have more than @capacity
+ * @capacity_is_guess: adopted index, the host may have more or less
  * @growths_left: attempts to resize that are left until the next enable
  * @vector: array of @table_size vectors
  * @batch: state of an open batch, see vfio_irq_vectors_begin()
- * @reported: limits the messages that a guest can cause
+ * @reported: what was reported last, and how often: limits what a guest can
+ *            cause
  * @stats: what happened to the index since the device was realized
  */
 typedef struct VFIOIRQVectors {
@@ -65,7 +66,7 @@ typedef struct VFIOIRQVectors {
     bool incremental;
     bool enabled;
     unsigned int capacity;
-    bool capacity_is_minimum;
+    bool capacity_is_guess;
     unsigned int growths_left;
     VFIOIRQVector *vector;
     struct {
@@ -74,8 +75,9 @@ typedef struct VFIOIRQVectors {
         unsigned int end;
     } batch;
     struct {
-        unsigned int shortage;
-        unsigned int messages_left;
+        unsigned int table_size;
+        unsigned int granted;
+        unsigned int messages;
     } reported;
     struct {
         uint64_t requests;
@@ -115,11 +117,11 @@ void vfio_irq_vectors_fini(VFIOIRQVectors *v);
  * since some communicate that state to their firmware or physical function.
  *
  * Where the host refuses, fewer vectors are asked for, and what is missing is
- * reported once, with the name of the device.
+ * reported with the name of the device.
  *
  * Returns: how many vectors can be used without a resize, 0 for none.  The
- * index then is enabled all the same, and the next vfio_irq_vectors_arm()
- * tries again.
+ * index then is enabled all the same, and each vfio_irq_vectors_arm() tries
+ * again.
  */
 unsigned int vfio_irq_vectors_enable(VFIOIRQVectors *v);
 
@@ -138,7 +140,7 @@ void vfio_irq_vectors_adopt(VFIOIRQVectors *v);
  * vfio_irq_vectors_disable() - free all host vectors
  * @v: the index, may be disabled or never initialized
  *
- * One request, however many vectors are armed.
+ * One request, however many vectors are armed.  All eventfds are forgotten.
  */
 void vfio_irq_vectors_disable(VFIOIRQVectors *v);
 
@@ -149,8 +151,10 @@ void vfio_irq_vectors_disable(VFIOIRQVectors *v);
  * @fd: eventfd, stays open until it is replaced or the index is disabled
  *
  * Does nothing where the host has @fd already.  A failure is no concern of the
- * guest: it is reported once with device and vector, interrupts stay pending
- * in the device, and the next call for the vector tries again.
+ * guest: it is reported with device and vector, interrupts stay pending in the
+ * device, and the next call for the vector tries again.  Only a resize, which
+ * takes down all other vectors, is tried a few times and then not again until
+ * the next enable.
  */
 void vfio_irq_vectors_arm(VFIOIRQVectors *v, unsigned int nr, int fd);
 
@@ -177,7 +181,7 @@ void vfio_irq_vectors_begin(VFIOIRQVectors *v);
  * vfio_irq_vectors_commit() - send the changes since vfio_irq_vectors_begin()
  * @v: the index
  *
- * One request for each run of vectors that an armed one does not interrupt.
+ * One request for each run of vectors that have changed.
  */
 void vfio_irq_vectors_commit(VFIOIRQVectors *v);
 

@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Registers and memory formats of idxd-ims
+ *
+ * Section numbers are those of the Intel Data Streaming Accelerator
+ * Architecture Specification, revision 3.0 (341204-006).
+ */
+
+#ifndef HW_MISC_IDXD_IMS_REGS_H
+#define HW_MISC_IDXD_IMS_REGS_H
+
+#include "hw/registerfields.h"
+
+/*
+ * Layout of BAR0.  The tables have fixed places, each large enough for the
+ * largest configuration; software finds them through OFFSETS (9.2.7).  The
+ * MSI-X structures have pages of their own, so that a hypervisor can let a
+ * guest reach the rest directly.
+ */
+#define IDXD_BAR0_MSIXPERM      0x1000
+#define IDXD_BAR0_GRPCFG        0x2000
+#define IDXD_BAR0_WQCFG         0x4000
+#define IDXD_BAR0_MSIX_TABLE    0x8000
+#define IDXD_BAR0_MSIX_PBA      0x9000
+#define IDXD_BAR0_DUMMY_PORTAL  0xf000
+#define IDXD_BAR0_IMS           0x10000
+#define IDXD_BAR0_MIN_SIZE      0x10000
+#define IDXD_OFFSETS_UNIT       0x100
+
+#define IDXD_VERSION_1_0        0x100
+
+/* 9.2.1 to 9.2.7: capabilities, all read-only */
+REG32(VERSION, 0x00)
+REG32(GENCAP_LO, 0x10)
+    FIELD(GENCAP_LO, BLOCK_ON_FAULT, 0, 1)
+    FIELD(GENCAP_LO, OVERLAP_COPY, 1, 1)
+    FIELD(GENCAP_LO, CACHE_CONTROL, 2, 1)
+    FIELD(GENCAP_LO, CMDCAP, 4, 1)
+    FIELD(GENCAP_LO, DEST_READBACK, 8, 1)
+    FIELD(GENCAP_LO, EVL, 13, 2)
+    FIELD(GENCAP_LO, MAX_XFER, 16, 5)
+    FIELD(GENCAP_LO, MAX_BATCH, 21, 4)
+    FIELD(GENCAP_LO, IMS_SIZE, 25, 6)
+    FIELD(GENCAP_LO, CONFIG, 31, 1)
+REG32(WQCAP_LO, 0x20)
+    FIELD(WQCAP_LO, TOTAL_SIZE, 0, 16)
+    FIELD(WQCAP_LO, WQS, 16, 8)
+    FIELD(WQCAP_LO, WQCFG_SIZE, 24, 4)
+REG32(WQCAP_HI, 0x24)
+    FIELD(WQCAP_HI, SHARED, 16, 1)
+    FIELD(WQCAP_HI, DEDICATED, 17, 1)
+    FIELD(WQCAP_HI, ATS, 18, 1)
+    FIELD(WQCAP_HI, PRIORITY, 19, 1)
+    FIELD(WQCAP_HI, OCCUPANCY, 20, 1)
+    FIELD(WQCAP_HI, OCCUPANCY_INT, 21, 1)
+    FIELD(WQCAP_HI, OPCFG, 22, 1)
+REG32(GRPCAP, 0x30)
+    FIELD(GRPCAP, GROUPS, 0, 8)
+    FIELD(GRPCAP, READ_BUFFERS, 8, 8)
+    FIELD(GRPCAP, READ_BUFFER_CTL, 16, 1)
+    FIELD(GRPCAP, GLOBAL_LIMIT, 17, 1)
+REG32(ENGCAP, 0x38)
+REG32(OPCAP, 0x40)
+REG32(OFFSETS_0, 0x60)
+    FIELD(OFFSETS_0, GRPCFG, 0, 16)
+    FIELD(OFFSETS_0, WQCFG, 16, 16)
+REG32(OFFSETS_1, 0x64)
+    FIELD(OFFSETS_1, MSIXPERM, 0, 16)
+    FIELD(OFFSETS_1, IMS, 16, 16)
+
+/* 9.2.8 */
+REG32(GENCFG, 0x80)
+    FIELD(GENCFG, READ_BUFFER_LIMIT, 0, 8)
+    FIELD(GENCFG, USER_INT, 12, 1)
+    FIELD(GENCFG, EVL, 13, 1)
+/* 9.2.9 */
+REG32(GENCTRL, 0x88)
+    FIELD(GENCTRL, SWERR_INT, 0, 1)
+    FIELD(GENCTRL, HALT_INT, 1, 1)
+    FIELD(GENCTRL, EVL_INT, 2, 1)
+/* 9.2.10 */
+REG32(GENSTS, 0x90)
+    FIELD(GENSTS, STATE, 0, 2)
+    FIELD(GENSTS, RESET_TYPE, 2, 2)
+/* 9.2.11 */
+REG32(INTCAUSE, 0x98)
+    FIELD(INTCAUSE, SWERR, 0, 1)
+    FIELD(INTCAUSE, CMD, 1, 1)
+    FIELD(INTCAUSE, OCCUPANCY, 2, 1)
+    FIELD(INTCAUSE, PERFMON, 3, 1)
+    FIELD(INTCAUSE, HALT, 4, 1)
+    FIELD(INTCAUSE, EVL, 5, 1)
+    FIELD(INTCAUSE, REVOKED, 31, 1)
+/* 9.2.12 */
+REG32(CMD, 0xa0)
+    FIELD(CMD, OPERAND, 0, 20)
+    FIELD(CMD, CODE, 20, 5)
+    FIELD(CMD, RESERVED, 25, 6)
+    FIELD(CMD, INT, 31, 1)
+/* 9.2.13 */
+REG32(CMDSTS, 0xa8)
+    FIELD(CMDSTS, ERROR, 0, 8)
+    FIELD(CMDSTS, RESULT, 8, 16)
+    FIELD(CMDSTS, ACTIVE, 31, 1)
+/* 9.2.14 */
+REG32(CMDCAP, 0xb0)
+/* 9.2.15; the event log entry (5.9.1) has the same first 24 bytes */
+REG32(SWERROR_0, 0xc0)
+    FIELD(SWERROR_0, VALID, 0, 1)
+    FIELD(SWERROR_0, OVERFLOW, 1, 1)
+    FIELD(SWERROR_0, DESC_VALID, 2, 1)
+    FIELD(SWERROR_0, WQ_VALID, 3, 1)
+    FIELD(SWERROR_0, BATCH, 4, 1)
+    FIELD(SWERROR_0, WRITE, 5, 1)
+    FIELD(SWERROR_0, PRIV, 6, 1)
+    FIELD(SWERROR_0, INFO_VALID, 7, 1)
+    FIELD(SWERROR_0, ERROR, 8, 8)
+    FIELD(SWERROR_0, WQ, 16, 8)
+    FIELD(SWERROR_0, BATCH_ID, 24, 8)
+REG32(SWERROR_1, 0xc4)
+    FIELD(SWERROR_1, OPERATION, 0, 8)
+    FIELD(SWERROR_1, PASID, 8, 20)
+REG32(SWERROR_2, 0xc8)
+    FIELD(SWERROR_2, BATCH_INDEX, 0, 16)
+REG32(SWERROR_3, 0xcc)
+    FIELD(SWERROR_3, HANDLE, 0, 16)
+    FIELD(SWERROR_3, INT_REQUIRED, 16, 1)
+    FIELD(SWERROR_3, IMS_PORTAL, 17, 1)
+    FIELD(SWERROR_3, CR_REQUIRED, 18, 1)
+    FIELD(SWERROR_3, BATCH_FIRST, 19, 1)
+    FIELD(SWERROR_3, OPERAND, 29, 3)
+REG32(SWERROR_4, 0xd0)
+REG32(SWERROR_5, 0xd4)
+/* 9.2.16 */
+REG32(EVLCFG_0, 0xe0)
+    FIELD(EVLCFG_0, PASID_EN, 0, 1)
+    FIELD(EVLCFG_0, PRIV, 1, 1)
+    FIELD(EVLCFG_0, BASE, 12, 20)
+REG32(EVLCFG_1, 0xe4)
+REG32(EVLCFG_2, 0xe8)
+    FIELD(EVLCFG_2, SIZE, 0, 16)
+    FIELD(EVLCFG_2, PASID_LO, 16, 16)
+REG32(EVLCFG_3, 0xec)
+    FIELD(EVLCFG_3, PASID_HI, 0, 4)
+/* 9.2.17 */
+REG32(EVLSTATUS_0, 0xf0)
+    FIELD(EVLSTATUS_0, HEAD, 0, 16)
+REG32(EVLSTATUS_1, 0xf4)
+    FIELD(EVLSTATUS_1, TAIL, 0, 16)
+    FIELD(EVLSTATUS_1, INT_PENDING, 30, 1)
+
+#define IDXD_NR_REGS            (0x200 / 4)
+#define IDXD_EVL_ENTRY_SIZE     64
+#define IDXD_EVL_MIN_ENTRIES    64
+
+/* 9.2.22: one register per MSI-X entry, on a stride of 8 bytes */
+#define IDXD_MSIXPERM_STRIDE    8
+
+/* 9.2.23: dwords of a GRPCFG entry; 8 of WQ bits, 2 of engine bits, 2 flags */
+#define IDXD_GRPCFG_DWORDS      16
+#define IDXD_GRP_ENGINES        8
+#define IDXD_GRP_FLAGS          10
+REG32(GRPFLAGS, 0x28)
+    FIELD(GRPFLAGS, TC_A, 0, 3)
+    FIELD(GRPFLAGS, TC_B, 3, 3)
+    FIELD(GRPFLAGS, USE_LIMIT, 7, 1)
+    FIELD(GRPFLAGS, RESERVED, 8, 8)
+    FIELD(GRPFLAGS, ALLOWED, 20, 8)
+
+/* 9.2.24: dwords of a WQCFG entry; WQCAP.WQCFG_SIZE 1 is 64 bytes */
+#define IDXD_WQCFG_SIZE         1
+#define IDXD_WQCFG_DWORDS       16
+#define IDXD_WQ_OPCFG           8
+REG32(WQ_SIZE, 0x00)
+    FIELD(WQ_SIZE, SIZE, 0, 16)
+REG32(WQ_THRESHOLD, 0x04)
+    FIELD(WQ_THRESHOLD, THRESHOLD, 0, 16)
+REG32(WQ_MODE, 0x08)
+    FIELD(WQ_MODE, DEDICATED, 0, 1)
+    FIELD(WQ_MODE, BLOCK_ON_FAULT, 1, 1)
+    FIELD(WQ_MODE, ATS_DISABLE, 2, 1)
+    FIELD(WQ_MODE, PRS_DISABLE, 3, 1)
+    FIELD(WQ_MODE, PRIORITY, 4, 4)
+    FIELD(WQ_MODE, PASID, 8, 20)
+    FIELD(WQ_MODE, PASID_EN, 28, 1)
+    FIELD(WQ_MODE, PRIV, 29, 1)
+REG32(WQ_LIMITS, 0x0c)
+    FIELD(WQ_LIMITS, MAX_XFER, 0, 5)
+    FIELD(WQ_LIMITS, MAX_BATCH, 5, 4)
+REG32(WQ_OCC_INT, 0x10)
+    FIELD(WQ_OCC_INT, HANDLE, 0, 16)
+    FIELD(WQ_OCC_INT, IMS, 16, 1)
+REG32(WQ_OCC_LIMIT, 0x14)
+    FIELD(WQ_OCC_LIMIT, LIMIT, 0, 16)
+    FIELD(WQ_OCC_LIMIT, ENABLE, 16, 1)
+REG32(WQ_STATUS, 0x18)
+    FIELD(WQ_STATUS, OCCUPANCY, 0, 16)
+    FIELD(WQ_STATUS, OCC_GENERATED, 16, 1)
+    FIELD(WQ_STATUS, MODE_SUPPORT, 29, 1)
+    FIELD(WQ_STATUS, STATE, 30, 2)
+
+/* 9.3: four portals of a page each per WQ; bit 0 of the kind: limited */
+#define IDXD_PORTAL_SHIFT       12
+#define IDXD_PORTALS_PER_WQ     4
+#define IDXD_PORTAL_LIMITED     BIT(0)
+#define IDXD_PORTAL_IMS         BIT(1)
+
+/* GENSTS.STATE */
+enum {
+    IDXD_DISABLED = 0,
+    IDXD_ENABLED = 1,
+    IDXD_DRAINING = 2,
+    IDXD_HALTED = 3,
+};
+
+/* WQ_STATUS.STATE */
+enum {
+    IDXD_WQ_DISABLED = 0,
+    IDXD_WQ_ENABLED = 1,
+    IDXD_WQ_BUSY = 2,
+};
+
+/* Table 9-5: command codes */
+enum {
+    IDXD_CMD_ENABLE_DEVICE = 1,
+    IDXD_CMD_DISABLE_DEVICE = 2,
+    IDXD_CMD_DRAIN_ALL = 3,
+    IDXD_CMD_ABORT_ALL = 4,
+    IDXD_CMD_RESET_DEVICE = 5,
+    IDXD_CMD_ENABLE_WQ = 6,
+    IDXD_CMD_DISABLE_WQ = 7,
+    IDXD_CMD_DRAIN_WQ = 8,
+    IDXD_CMD_ABORT_WQ = 9,
+    IDXD_CMD_RESET_WQ = 10,
+    IDXD_CMD_DRAIN_PASID = 11,
+    IDXD_CMD_ABORT_PASID = 12,
+    IDXD_CMD_REQUEST_HANDLE = 13,
+    IDXD_CMD_RELEASE_HANDLE = 14,
+    IDXD_NR_CMDS,
+};
+
+/* Operand of commands 13 and 14 */
+#define IDXD_CMD_HANDLE_INDEX   0xffff
+#define IDXD_CMD_HANDLE_IMS     BIT(16)
+
+/* Table 9-6: what is there when CMDCAP is not */
+#define IDXD_CMDCAP_DEFAULT     MAKE_64BIT_MASK(1, 12)
+#define IDXD_CMDCAP_HANDLES     (BIT(IDXD_CMD_REQUEST_HANDLE) | \
+                                 BIT(IDXD_CMD_RELEASE_HANDLE))
+
+/* Table 5-8: command errors */
+enum {
+    IDXD_CMD_OK = 0x00,
+    IDXD_CMD_ERR_CODE = 0x01,
+    IDXD_CMD_ERR_WQ_INDEX = 0x02,
+    IDXD_CMD_ERR_RESERVED = 0x04,
+    IDXD_CMD_ERR_HALTED = 0x05,
+    IDXD_CMD_ERR_DEV_STATE = 0x10,
+    IDXD_CMD_ERR_BME = 0x12,
+    IDXD_CMD_ERR_PRS_ALLOC = 0x13,
+    IDXD_CMD_ERR_WQ_SIZES = 0x14,
+    IDXD_CMD_ERR_GROUP = 0x15,
+    IDXD_CMD_ERR_GROUP_WQ = 0x16,
+    IDXD_CMD_ERR_GROUP_ENGINE = 0x17,
+    IDXD_CMD_ERR_READ_BUFFERS = 0x18,
+    IDXD_CMD_ERR_EVL = 0x19,
+    IDXD_CMD_ERR_PASID = 0x1b,
+    IDXD_CMD_ERR_WQ_DEV_STATE = 0x20,
+    IDXD_CMD_ERR_WQ_STATE = 0x21,
+    IDXD_CMD_ERR_WQ_SIZE = 0x22,
+    IDXD_CMD_ERR_WQ_PRIORITY = 0x23,
+    IDXD_CMD_ERR_WQ_MODE = 0x24,
+    IDXD_CMD_ERR_WQ_BOF = 0x25,
+    IDXD_CMD_ERR_WQ_PASID = 0x26,
+    IDXD_CMD_ERR_WQ_BATCH = 0x27,
+    IDXD_CMD_ERR_WQ_XFER = 0x28,
+    IDXD_CMD_ERR_WQ_PRIV = 0x2a,
+    IDXD_CMD_ERR_WQ_OCC_INT = 0x2b,
+    IDXD_CMD_ERR_WQ_ATS = 0x2c,
+    IDXD_CMD_ERR_WQ_OPCFG = 0x2d,
+    IDXD_CMD_ERR_WQ_PRS = 0x2e,
+    IDXD_CMD_ERR_NOT_ENABLED = 0x31,
+    IDXD_CMD_ERR_WQ_NOT_ENABLED = 0x32,
+    IDXD_CMD_ERR_HANDLE_INDEX = 0x41,
+    IDXD_CMD_ERR_NO_HANDLE = 0x42,
+};
+
+/* Tables 5-6 and 5-7: operation status and other software errors */
+enum {
+    IDXD_ST_SUCCESS = 0x01,
+    IDXD_ST_FALSE_PREDICATE = 0x02,
+    IDXD_ST_PAGE_FAULT = 0x03,
+    IDXD_ST_PAGE_RESPONSE = 0x04,
+    IDXD_ST_BATCH_FAILED = 0x05,
+    IDXD_ST_BATCH_FAULT = 0x06,
+    IDXD_ST_BAD_OPCODE = 0x10,
+    IDXD_ST_BAD_FLAGS = 0x11,
+    IDXD_ST_RESERVED = 0x12,
+    IDXD_ST_BAD_SIZE = 0x13,
+    IDXD_ST_BAD_COUNT = 0x14,
+    IDXD_ST_OVERLAP = 0x16,
+    IDXD_ST_DUALCAST = 0x17,
+    IDXD_ST_LIST_ALIGN = 0x18,
+    IDXD_ST_BAD_HANDLE = 0x19,
+    IDXD_ST_CR_FAULT = 0x1a,
+    IDXD_ST_CR_ALIGN = 0x1b,
+    IDXD_ST_ALIGN = 0x1c,
+    IDXD_ST_PRIV = 0x1d,
+    IDXD_ST_READ_ERROR = 0x20,
+    IDXD_ST_WRITE_ERROR = 0x21,
+    IDXD_ERR_PCI_CONFIG = 0x51,
+    IDXD_ERR_CMD_ACTIVE = 0x52,
+    IDXD_ERR_WQ_FULL = 0x53,
+    IDXD_ERR_EVL = 0x54,
+};
+
+/* Table 8-2: operations that the device supports */
+enum {
+    IDXD_OP_NOP = 0x00,
+    IDXD_OP_BATCH = 0x01,
+    IDXD_OP_DRAIN = 0x02,
+    IDXD_OP_MEMMOVE = 0x03,
+    IDXD_OP_FILL = 0x04,
+    IDXD_OP_COMPARE = 0x05,
+    IDXD_OP_COMPARE_PATTERN = 0x06,
+    IDXD_OP_DUALCAST = 0x09,
+    IDXD_OP_CRC = 0x10,
+    IDXD_OP_COPY_CRC = 0x11,
+    IDXD_OP_CACHE_FLUSH = 0x20,
+    IDXD_NR_OPS,
+};
+
+/* 8.1: the descriptor; offsets of its fields */
+#define IDXD_DESC_SIZE          64
+REG32(DESC_TRUSTED, 0x00)
+    FIELD(DESC_TRUSTED, PASID, 0, 20)
+    FIELD(DESC_TRUSTED, PRIV, 31, 1)
+REG32(DESC_CONTROL, 0x04)
+    FIELD(DESC_CONTROL, FLAGS, 0, 24)
+    FIELD(DESC_CONTROL, OPCODE, 24, 8)
+#define IDXD_DESC_CR_ADDR       0x08
+#define IDXD_DESC_SRC           0x10
+#define IDXD_DESC_DST           0x18
+#define IDXD_DESC_SIZE_FIELD    0x20
+#define IDXD_DESC_HANDLE        0x24
+#define IDXD_DESC_OP            0x28
+#define IDXD_DESC_OP2           0x30
+
+/* Table 8-3: flags, and the operation-specific ones */
+#define IDXD_FLAG_FENCE         BIT(0)
+#define IDXD_FLAG_BOF           BIT(1)
+#define IDXD_FLAG_CRAV          BIT(2)
+#define IDXD_FLAG_RCR           BIT(3)
+#define IDXD_FLAG_RCI           BIT(4)
+#define IDXD_FLAG_CHECK_RESULT  BIT(7)
+#define IDXD_FLAG_CACHE         BIT(8)
+#define IDXD_FLAG_TC1           BIT(9)
+#define IDXD_FLAG_TC2           BIT(10)
+#define IDXD_FLAG_TC3           BIT(11)
+#define IDXD_FLAG_TC_CR         BIT(12)
+#define IDXD_FLAG_STRICT        BIT(13)
+#define IDXD_FLAG_READBACK      BIT(14)
+#define IDXD_FLAG_CRC_SEED      BIT(16)
+#define IDXD_FLAG_CRC_RAW       BIT(17)
+#define IDXD_FLAG_CRC_MSB       BIT(18)
+#define IDXD_FLAG_DRAIN_TC_A    BIT(18)
+#define IDXD_FLAG_DRAIN_TC_B    BIT(19)
+
+/* 8.2: the completion record */
+#define IDXD_CR_SIZE            32
+#define IDXD_CR_STATUS          0
+#define IDXD_CR_STATUS_WRITE    BIT(7)
+#define IDXD_CR_RESULT          1
+#define IDXD_CR_COMPLETED       4
+#define IDXD_CR_FAULT_ADDR      8
+#define IDXD_CR_VALUE           16
+
+#endif /* HW_MISC_IDXD_IMS_REGS_H */

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A machine with one idxd-ims device, for the tests of that device
+ */
+#include "qemu/osdep.h"
+#include "qemu/bitops.h"
+#include "qobject/qdict.h"
+#include "qobject/qlist.h"
+#include "hw/pci/pci_regs.h"
+#include "libqos/malloc-pc.h"
+#include "libqos/pci-pc.h"
+#include "idxd-ims-vm.h"
+
+#define DEVFN           QPCI_DEVFN(IDXD_VM_SLOT, 0)
+#define DEVICE_PATH     "/machine/peripheral/dsa"
+
+/* Where q35 has its ECAM window by default, and the register that says so */
+#define ECAM_BASE       0xb0000000u
+#define ECAM_ENABLE     1
+#define MCH_PCIEXBAR    0x60
+
+static void idxd_vm_enable_ecam(IdxdVM *vm)
+{
+    g_autofree QPCIDevice *mch = qpci_device_find(vm->bus, 0);
+
+    qpci_config_writel(mch, MCH_PCIEXBAR, ECAM_BASE | ECAM_ENABLE);
+}
+
+void idxd_vm_rediscover(IdxdVM *vm)
+{
+    QPCIAddress addr = { .devfn = DEVFN };
+
+    if (vm->ecam) {
+        idxd_vm_enable_ecam(vm);
+    }
+    qpci_device_init(&vm->dev.pci, vm->bus, &addr);
+    qidxd_init(&vm->dev, &vm->alloc);
+}
+
+static IdxdVM *idxd_vm_start(const char *machine, const char *opts)
+{
+    IdxdVM *vm = g_new0(IdxdVM, 1);
+
+    vm->ecam = !strcmp(machine, "q35");
+    vm->args = g_strdup_printf("-machine %s -nodefaults -device "
+                               "idxd-ims,id=dsa,addr=0x%x%s%s", machine,
+                               IDXD_VM_SLOT, *opts ? "," : "", opts);
+    vm->qts = qtest_init(vm->args);
+    pc_alloc_init(&vm->alloc, vm->qts, ALLOC_NO_FLAGS);
+    vm->bus = qpci_new_pc(vm->qts, &vm->alloc);
+    vm->ram = guest_alloc(&vm->alloc, IDXD_VM_RAM);
+    idxd_vm_rediscover(vm);
+    return vm;
+}
+
+IdxdVM *idxd_vm_new(const char *opts)
+{
+    return idxd_vm_start("q35", opts);
+}
+
+IdxdVM *idxd_vm_new_pc(const char *opts)
+{
+    return idxd_vm_start("pc", opts);
+}
+
+void idxd_vm_free(IdxdVM *vm)
+{
+    qpci_free_pc(vm->bus);
+    alloc_destroy(&vm->alloc);
+    qtest_quit(vm->qts);
+    g_free(vm->args);
+    g_free(vm);
+}
+
+static char *query_status(QTestState *qts, const char *command)
+{
+    QDict *rsp = qtest_qmp(qts, "{ 'execute': %s }", command);
+    QDict *ret = qdict_get_qdict(rsp, "return");
+    char *status = g_strdup(qdict_get_try_str(ret, "status"));
+
+    qobject_unref(rsp);
+    return status;
+}
+
+/* Each query is a turn of QEMU's main loop, so their number is a bound */
+static void wait_status(QTestState *qts, const char *command, const char *want)
+{
+    for (unsigned i = 0; i < 100000; i++) {
+        g_autofree char *status = query_status(qts, command);
+
+        if (!g_strcmp0(status, want)) {
+            return;
+        }
+        g_assert_cmpstr(status, !=, "failed");
+        g_usleep(1000);
+    }
+    g_error("%s does not become %s", command, want);
+}
+
+IdxdVM *idxd_vm_move(IdxdVM *vm)
+{
+    g_autofree char *file = g_strdup_printf("%s/idxd-ims-test-%d.mig",
+                                            g_get_tmp_dir(), getpid());
+    g_autofree char *uri = g_strdup_printf("file:%s", file);
+    IdxdVM *to = g_new0(IdxdVM, 1);
+
+    qtest_qmp_assert_success(vm->qts, "{ 'execute': 'migrate',"
+                             " 'arguments': { 'uri': %s } }", uri);
+    wait_status(vm->qts, "query-migrate", "completed");
+    to->args = g_strdup(vm->args);
+    to->qts = qtest_initf("%s -incoming %s", vm->args, uri);
+    wait_status(to->qts, "query-status", "paused");
+    unlink(file);
+    pc_alloc_init(&to->alloc, to->qts, ALLOC_NO_FLAGS);
+    to->bus = qpci_new_pc(to->qts, &to->alloc);
+    to->ecam = vm->ecam;
+    to->ram = vm->ram;
+    to->dev = vm->dev;
+    to->dev.pci.bus = to->bus;
+    idxd_vm_free(vm);
+    return to;
+}
+
+static uint64_t ecam(unsigned off)
+{
+    return ECAM_BASE + ((uint64_t)DEVFN << 12) + off;
+}
+
+uint32_t idxd_vm_ecam_readl(IdxdVM *vm, unsigned off)
+{
+    return qtest_readl(vm->qts, ecam(off));
+}
+
+void idxd_vm_ecam_writel(IdxdVM *vm, unsigned off, uint32_t val)
+{
+    qtest_writel(vm->qts, ecam(off), val);
+}
+
+unsigned idxd_vm_ext_cap(IdxdVM *vm, unsigned id)
+{
+    unsigned off = PCI_CFG_SPACE_SIZE;
+
+    while (off) {
+        uint32_t header = idxd_vm_ecam_readl(vm, off);
+
+        if (header && PCI_EXT_CAP_ID(header) == id) {
+            return off;
+        }
+        off = PCI_EXT_CAP_NEXT(header);
+    }
+    return 0;
+}
+
+void idxd_vm_enable_pasid(IdxdVM *vm, bool priv)
+{
+    unsigned cap = idxd_vm_ext_cap(vm, PCI_EXT_CAP_ID_PASID);
+    uint16_t ctrl = PCI_PASID_CTRL_ENABLE | (priv ? PCI_PASID_CTRL_PRIV : 0);
+
+    g_assert_cmphex(cap, !=, 0);
+    qtest_writew(vm->qts, ecam(cap + PCI_PASID_CTRL), ctrl);
+    g_assert_cmphex(qtest_readw(vm->qts, ecam(cap + PCI_PASID_CTRL)), ==, ctrl);
+}
+
+void idxd_vm_flr(IdxdVM *vm)
+{
+    QPCIDevice *pci = &vm->dev.pci;
+    uint8_t cap = qpci_find_capability(pci, PCI_CAP_ID_EXP, 0);
+    uint16_t ctl = qpci_config_readw(pci, cap + PCI_EXP_DEVCTL);
+
+    qpci_config_writew(pci, cap + PCI_EXP_DEVCTL, ctl | PCI_EXP_DEVCTL_BCR_FLR);
+}
+
+/* The list has only those entries that were ever used or have a handle */
+uint64_t idxd_vm_count(IdxdVM *vm, bool ims, unsigned index, const char *name)
+{
+    QDict *rsp = qtest_qmp(vm->qts, "{ 'execute': 'qom-get', 'arguments': "
+                           "{ 'path': %s, 'property': %s } }", DEVICE_PATH,
+                           ims ? "x-ims-counters" : "x-msix-counters");
+    const QListEntry *item;
+    uint64_t count = 0;
+
+    g_assert(qdict_haskey(rsp, "return"));
+    QLIST_FOREACH_ENTRY(qdict_get_qlist(rsp, "return"), item) {
+        QDict *entry = qobject_to(QDict, qlist_entry_obj(item));
+
+        if (qdict_get_int(entry, "entry") == index) {
+            count = qdict_get_int(entry, name);
+        }
+    }
+    qobject_unref(rsp);
+    return count;
+}
+
+void idxd_vm_revoke(IdxdVM *vm)
+{
+    qtest_qmp_assert_success(vm->qts, "{ 'execute': 'qom-set', 'arguments': "
+                             "{ 'path': %s, 'property': 'x-revoke-handles',"
+                             "  'value': 'all' } }", DEVICE_PATH);
+}
+
+bool idxd_vm_apic_irr(IdxdVM *vm, unsigned vector)
+{
+    g_autofree char *text = qtest_hmp(vm->qts, "info lapic");
+    g_autofree char *needle = g_strdup_printf(" %u ", vector);
+    const char *irr = strstr(text, "IRR\t");
+    g_autofree char *line = NULL;
+
+    g_assert(irr);
+    line = g_strndup(irr, strcspn(irr, "\r\n"));
+    return strstr(line, needle);
+}
