@@ -101,6 +101,11 @@ lock() {
     export VFIO_IRQ_LOCKS=${VFIO_IRQ_LOCKS:-}:$dir
 }
 
+# QEMU ends with 0 also for the help of a device that it does not have.
+has_device() {
+    [[ $("$1" -device help 2>/dev/null) == *"name \"$2\""* ]]
+}
+
 # -- Packages of this machine
 
 missing_packages() {

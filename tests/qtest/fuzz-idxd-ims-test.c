@@ -3,9 +3,9 @@
  * Replays fuzzer inputs for idxd-ims
  *
  * The inputs are what tests/qtest/fuzz/idxd_ims_fuzz.c runs, in base64.  One
- * that works and those that once failed are listed here; more can be given as files with one input per
- * line, named after the fuzzing targets, in the directory that the environment
- * variable QTEST_IDXD_IMS_CORPUS names.
+ * that works and those that once failed are listed here; more can be given as
+ * files with one input per line, named after the fuzzing targets, in the
+ * directory that the environment variable QTEST_IDXD_IMS_CORPUS names.
  */
 #include "qemu/osdep.h"
 #include "libqtest.h"

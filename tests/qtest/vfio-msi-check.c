@@ -135,3 +135,62 @@ void vfio_msi_check_short(const char *policy)
                      VFIO_USER_MSI_MAX);
     msi_stop(&m);
 }
+
+static void msix_enable(Msi *m, bool enable)
+{
+    uint8_t cap = qpci_find_capability(m->dev, PCI_CAP_ID_MSIX, 0);
+
+    qpci_config_writew(m->dev, cap + PCI_MSIX_FLAGS,
+                       enable ? PCI_MSIX_FLAGS_ENABLE : 0);
+    vfio_msix_settle(m->qts, m->irqs);
+}
+
+/* Unmask the only entry, so that the MSI-X core tells of it */
+static void msix_unmask(Msi *m)
+{
+    uint8_t cap = qpci_find_capability(m->dev, PCI_CAP_ID_MSIX, 0);
+    uint32_t table = qpci_config_readl(m->dev, cap + PCI_MSIX_TABLE);
+    QPCIBar bar = qpci_iomap(m->dev, table & PCI_MSIX_TABLE_BIR, NULL);
+    uint32_t control = (table & PCI_MSIX_TABLE_OFFSET) +
+                       PCI_MSIX_ENTRY_VECTOR_CTRL;
+
+    qpci_io_writel(m->dev, bar, control, PCI_MSIX_ENTRY_CTRL_MASKBIT);
+    qpci_io_writel(m->dev, bar, control, 0);
+    vfio_msix_settle(m->qts, m->irqs);
+}
+
+/*
+ * PCI forbids to enable both, and to change the number of MSI vectors while
+ * MSI is enabled.  A guest can do so all the same; QEMU must live on, and MSI
+ * must work once the guest uses it as it should.
+ */
+void vfio_msi_check_mix(const char *policy)
+{
+    Msi m;
+
+    msi_start(&m, policy);
+    msix_enable(&m, true);
+    msi_enable(&m, 4);
+    msix_enable(&m, false);
+    g_assert_cmpuint(msi_working(&m, 4), ==, 4);
+    msi_enable(&m, 0);
+
+    msi_enable(&m, 4);
+    msix_enable(&m, true);
+    msi_enable(&m, 0);
+    msix_unmask(&m);
+    msix_enable(&m, false);
+
+    msi_enable(&m, 4);
+    msix_enable(&m, true);
+    msix_enable(&m, false);
+    msi_enable(&m, 0);
+
+    msi_enable(&m, VFIO_USER_MSI_MAX);
+    msi_enable(&m, 2);
+    vfio_user_irqs_fire(m.irqs, INDEX, 5);
+    g_assert_cmpuint(msi_working(&m, 2), ==, 2);
+    msi_enable(&m, 16);
+    g_assert_cmpuint(msi_working(&m, 16), ==, 16);
+    msi_stop(&m);
+}

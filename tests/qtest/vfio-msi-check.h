@@ -22,4 +22,7 @@ void vfio_msi_check(const char *policy);
  */
 void vfio_msi_check_short(const char *policy);
 
+/** vfio_msi_check_mix() - a guest that mixes up MSI and MSI-X */
+void vfio_msi_check_mix(const char *policy);
+
 #endif

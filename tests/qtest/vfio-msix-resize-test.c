@@ -389,6 +389,13 @@ static void test_msi_short(const void *opaque)
     vfio_msi_check_short(sc->policy);
 }
 
+static void test_msi_mix(const void *opaque)
+{
+    const VFIOMsixScenario *sc = opaque;
+
+    vfio_msi_check_mix(sc->policy);
+}
+
 /* Registration */
 
 static const char *const host_names[] = {
@@ -431,6 +438,7 @@ static const struct {
     { "walk", test_walk, 48, { "auto off", "auto", "auto" } },
     { "msi", test_msi, 0, { "auto off", "", "" } },
     { "msi-short", test_msi_short, 0, { "auto off", "", "" } },
+    { "msi-mix", test_msi_mix, 0, { "auto off", "", "" } },
 };
 
 static void add(unsigned i, VFIOUserHost host, const char *policy)

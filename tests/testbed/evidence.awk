@@ -1,20 +1,42 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # From what was observed to figures: one block of key=value lines per run.
-#   awk -f evidence.awk hardware.log evidence.log
+#   awk -f evidence.awk hardware.log monitor.log evidence.log
 # hardware.log   outer QEMU's trace of config writes: what the device itself saw
+# monitor.log    outer QEMU's monitor: what became of each interrupt, of the devices that count
 # evidence.log   nested host, per run: SET_IRQS calls (kprobes), QEMU's trace of the
-#                guest's MSI-X control writes, and the results of guest or table client
+#                guest's MSI-X control writes, and the results of guest or client
 #
 # A resize is an enable of the index on the host that the guest did not ask for. Calls,
 # times and resizes are those of the bring-up; the same with "_all" of the whole run.
 
 # hardware.log: pci_cfg_write nvme 00:10.0 @0x42 <- 0xc040
-$1 == "pci_cfg_write" && $2 == "nvme" {
+$1 == "pci_cfg_write" && ($2 == "nvme" || $2 == "idxd-ims") {
     enabled = length($6) == 6 && $6 ~ /^0x[89a-f]/
     if (enabled && !device_enabled[$3, $4])
         device_enables[$3, $4]++
     device_enabled[$3, $4] = enabled
+    next
+}
+
+# What the name has in all vectors together
+function counted(name,    rest, sum) {
+    rest = $0
+    while (match(rest, "\"" name "\": [0-9]+")) {
+        sum += substr(rest, RSTART + length(name) + 4, RLENGTH - length(name) - 4)
+        rest = substr(rest, RSTART + RLENGTH)
+    }
+    return sum + 0
+}
+
+# monitor.log: {"return": [{"entry": 1, "raised": 17, ...}, ...], "id": "device0"}
+/"id": "device[0-9]+"/ {
+    match($0, /"id": "device[0-9]+"/)
+    id = substr($0, RSTART + 13, RLENGTH - 14)
+    counters[id] = "device_raised=" counted("raised") "\n" \
+        "device_sent=" counted("sent") "\n" \
+        "device_dropped=" counted("dropped") "\n" \
+        "device_refused=" counted("refused") "\n"
     next
 }
 
@@ -23,11 +45,13 @@ $1 == "==" && $2 == "run" {
     split($3, run, ":")
     slot = substr($4, 6)
     release = $5
+    device = runs++
+    repeat = ++repeats[$3]
     result = ""
     active = guest_on = msix_call = 0
     guest_enables = host_enables = calls = refused = 0
     bring_up_calls = bring_up_enables = busy = first = last = 0
-    bring_up = run[1] == "nvme"         # table marks its start, nvme only the end
+    bring_up = run[1] == "nvme"         # the clients mark their start, nvme only the end
     next
 }
 
@@ -114,12 +138,13 @@ $1 == "==" && $2 == "end" {
     print "outer=" outer
     print "scenario=" run[1]
     print "policy=" run[2]
+    print "repeat=" repeat
     print "noresize=" noresize
     print "table_size=" table_size
     print "guest_enables=" guest_enables
     print "host_enables=" host_enables
     print "device_enables=" device_enables[slot, control_word()] + 0
-    # The guest enables only to bring up; table does it once between its two marks.
+    # The guest enables only to bring up; a client does it once between its two marks.
     print "resizes=" bring_up_enables - (run[1] == "nvme" ? guest_enables : 1)
     print "resizes_all=" host_enables - guest_enables
     print "set_irqs=" bring_up_calls
@@ -128,6 +153,6 @@ $1 == "==" && $2 == "end" {
     printf "set_irqs_ms=%.1f\n", busy * 1000
     if (run[1] == "nvme")
         printf "bring_up_ms=%.0f\n", (last - first) * 1000
-    printf "%s", result
+    printf "%s%s", result, counters[device]
     print ""
 }

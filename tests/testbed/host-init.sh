@@ -1,12 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# /init of the nested host: binds one nvme controller per run to vfio-pci, starts the
+# /init of the nested host: binds one PCI device per run to vfio-pci, starts the
 # QEMU under test on it, and sends what was seen out through serial ports:
 #   ttyS0  this console     ttyS1  the inner guest's console     ttyS2  evidence
 #
 # RUNS (from the kernel command line) lists scenario:policy, separated by commas; the
-# n-th run, counted from 0, owns the controller at PCI address 00:(10h+n).0.
+# n-th run, counted from 0, owns the device at PCI address 00:(10h+n).0.
 
 export PATH=/bin
 mount -t devtmpfs none /dev
@@ -24,7 +24,11 @@ step() { echo "STEP $*"; }
 # /modules has both KVM vendor modules; only one fits the CPU.
 load_modules() {
     while read -r module; do
-        insmod "/lib/modules/$module.ko" 2>/tmp/insmod && continue
+        options=
+        # Intel DSA is on the list of what vfio-pci does not take unasked.
+        [ "$module" != vfio_pci ] || options=disable_denylist=1
+        # shellcheck disable=SC2086 # none or one
+        insmod "/lib/modules/$module.ko" $options 2>/tmp/insmod && continue
         case $module in
             kvm_amd | kvm_intel) ;;
             *) fail "insmod $module: $(cat /tmp/insmod)" ;;
@@ -80,10 +84,11 @@ run_nvme() {
     rm /tmp/console
 }
 
-run_table() {
+# run_client PROGRAM VECTORS BDF POLICY
+run_client() {
     # shellcheck disable=SC2046 # words
-    table --vectors "$3" --marker $tracing/trace_marker -- \
-        qemu-system-x86_64 $(qemu_args "$1" "$2") -machine q35,accel=qtest -m 128 \
+    "$1" --vectors "$2" --marker $tracing/trace_marker -- \
+        qemu-system-x86_64 $(qemu_args "$3" "$4") -machine q35,accel=qtest -m 128 \
         > /tmp/result
     status=$?
 }
@@ -104,7 +109,9 @@ run_one() {
     echo "== run $2 $bdf $(uname -r)" > /dev/ttyS2
     case $scenario in
         nvme) run_nvme "$bdf" "$policy" ;;
-        table*) run_table "$bdf" "$policy" "${scenario#table}" ;;
+        table*) run_client table "${scenario#table}" "$bdf" "$policy" ;;
+        # One vector per work queue, and one for the device itself
+        idxd*) run_client idxd $((${scenario#idxd} + 1)) "$bdf" "$policy" ;;
         *) fail "unknown scenario $scenario" ;;
     esac
     send_evidence > /dev/ttyS2

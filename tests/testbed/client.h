@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What table.c and idxd.c have in common: a QEMU driven by qtest commands, the
+ * PCI device behind DEVICE_SLOT, and bringing its vectors up under fire.
+ *
+ * Each vector's message points at a word of guest RAM of its own, so a
+ * delivered interrupt is a word that has changed. All functions end the program
+ * with a message when something fails.
+ */
+#ifndef TESTBED_CLIENT_H
+#define TESTBED_CLIENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define BAR_ADDRESS     0xe0000000u     /* of BAR 0, which has the MSI-X table */
+#define MAX_VECTORS     256
+
+/* Queue q, 1 or more, interrupts on vector q; 0 is for the device itself. */
+typedef struct Queue {
+    unsigned tail;              /* requests submitted so far */
+    unsigned head;              /* answers taken so far */
+    unsigned delivered;         /* interrupts that led to an answer */
+} Queue;
+
+typedef struct QueueOps {
+    /* Queues that may work while vectors are brought up: those below this */
+    unsigned fire_vectors;
+    /* Interrupts that the device raises for one request */
+    unsigned interrupts;
+    void (*submit)(unsigned q);
+    /* Is the answer to the oldest request in memory? */
+    bool (*answered)(unsigned q);
+    /* Take that answer: it is there */
+    void (*take)(unsigned q);
+} QueueOps;
+
+extern Queue queues[MAX_VECTORS];
+
+/* From "--vectors N --marker FILE -- QEMU ARGS...": N, with QEMU started */
+unsigned client_start(int argc, char **argv, const QueueOps *ops);
+void client_end(void);
+
+const char *qtest_command(const char *format, ...)
+    __attribute__((format(printf, 1, 2)));
+void mem_write(uint32_t address, uint32_t value);
+uint32_t mem_read(uint32_t address);
+void mem_write_bytes(uint32_t address, const void *data, size_t size);
+
+/* Wait until a condition holds that the device has to bring about. */
+void wait_until(bool (*condition)(unsigned arg), unsigned arg,
+                const char *what);
+
+void bar_map(unsigned bar, uint32_t address);
+/* After the BARs: find the MSI-X table, and let the device work. */
+void device_enable(unsigned vectors);
+void msix_set_enabled(bool enabled);
+void msix_set_masked(unsigned vector, bool masked);
+/* Messages for all vectors */
+void msix_program(unsigned vectors);
+
+/* MSI-X off, all vectors masked, nothing delivered */
+void vectors_reset(unsigned vectors);
+/* A line in the kernel's trace, between the calls that it shows */
+void mark(const char *phase);
+double now_ms(void);
+
+/*
+ * Unmask vectors one by one while each queue that is live has a request under
+ * way all the time.
+ */
+void bring_up_under_fire(unsigned vectors);
+void queues_submit(unsigned first, unsigned end);
+/* All answers are in memory; then give interrupts under way time to arrive. */
+void settle(unsigned vectors);
+/* Queues with an answer in memory for which no interrupt came */
+unsigned queues_hung(unsigned vectors);
+void report(unsigned vectors, double bring_up_ms);
+
+#endif
