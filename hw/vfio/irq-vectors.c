@@ -388,7 +388,7 @@ static void vfio_irq_vectors_activate(VFIOIRQVectors *v)
     /* A host that allocates on demand gets one idle vector, then the others */
     bool on_demand = !v->prealloc && !v->noresize;
     unsigned int count = on_demand ? 1 : vfio_irq_vectors_needed(v);
-    bool may_try_less = !on_demand && !v->incremental && v->growths_left;
+    bool may_try_less = !v->incremental && v->growths_left;
     int ret;
 
     if (v->prealloc && may_try_less) {
@@ -461,7 +461,11 @@ static bool vfio_irq_vectors_grow(VFIOIRQVectors *v, unsigned int need)
         return false;
     }
     if (!old) {
-        /* No vector is live: to ask each time costs a request */
+        /*
+         * No vector is live: to ask each time costs a request.  The device had
+         * no MSI-X to raise the wanted ones with.
+         */
+        vfio_irq_vectors_set_was_live(v, v->table_size);
         vfio_irq_vectors_activate(v);
         v->growths_left = v->capacity ? vfio_irq_vectors_max_growths(v)
                                       : v->growths_left / 2;

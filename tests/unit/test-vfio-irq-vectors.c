@@ -32,9 +32,12 @@ typedef struct FakeHost {
     unsigned int requests;
     unsigned int downs_with_live;
     unsigned int gaps[MAX_VECTORS]; /* since the vector was last seen armed */
+    bool refused;                   /* the index was down on the way up */
+    unsigned int excuses[MAX_VECTORS];
 } FakeHost;
 
 static FakeHost host;
+static VFIOIRQVectors *current;
 static int eventfds[2][MAX_VECTORS]; /* two for each vector */
 
 static unsigned int fake_armed_count(void)
@@ -103,14 +106,21 @@ static int fake_activate(unsigned int start, unsigned int count,
     return ret;
 }
 
-/* For a moment these may have had an eventfd on an active index */
-static void fake_failed_activation(struct vfio_irq_set *set)
+/*
+ * For a moment these may have had an eventfd on an active index: each of them
+ * needs an event.  Later, once the index is up, any wanted one may have one.
+ */
+static void fake_note_activation(struct vfio_irq_set *set, int ret)
 {
     const int32_t *fds = (int32_t *)set->data;
 
-    for (unsigned int i = 0; i < set->count; i++) {
+    for (unsigned int i = 0; i < set->count && ret < 0; i++) {
         host.gaps[set->start + i] += fds[i] >= 0;
     }
+    for (unsigned int i = 0; i < MAX_VECTORS && !ret && host.refused; i++) {
+        host.excuses[i] += current->vector[i].wanted >= 0;
+    }
+    host.refused = ret != 0;
 }
 
 static int fake_set_eventfds(struct vfio_irq_set *set)
@@ -155,8 +165,8 @@ static int fake_set_irqs(VFIODevice *vbasedev, struct vfio_irq_set *set)
     }
 
     ret = fake_set_eventfds(set);
-    if (!active && ret < 0) {
-        fake_failed_activation(set);
+    if (!active) {
+        fake_note_activation(set, ret);
     }
     return ret;
 }
@@ -193,10 +203,10 @@ static unsigned int count_lost(void)
     for (int i = 0; i < MAX_VECTORS; i++) {
         uint64_t events = drain(eventfds[0][i]) + drain(eventfds[1][i]);
 
-        g_assert_cmpuint(events, <=, host.gaps[i]);
+        g_assert_cmpuint(events, <=, host.gaps[i] + host.excuses[i]);
         if (host.armed[i] >= 0) {
             lost += host.gaps[i] && !events;
-            host.gaps[i] = 0;
+            host.gaps[i] = host.excuses[i] = 0;
         }
     }
     return lost;
@@ -212,6 +222,7 @@ static void check_armed(unsigned int first, unsigned int end, bool armed)
 static void setup(VFIOIRQVectors *v, bool noresize, OnOffAuto policy)
 {
     fake_init(noresize);
+    current = v;
     memset(v, 0, sizeof(*v));
     vfio_irq_vectors_init(v, &fake_device, VFIO_PCI_MSIX_IRQ_INDEX,
                           MAX_VECTORS, noresize, policy);
@@ -528,9 +539,18 @@ static void test_recovery(void)
     arm(&v, 10);
     g_assert_cmpuint(host.requests, ==, 2);
     host.grant = MAX_VECTORS;
-    arm_range(&v, 0, MAX_VECTORS);
+    arm(&v, 11);
+    check_armed(0, 12, true);
+    for (int i = 0; i < 12; i++) {
+        /* the device could not raise it all the time: a replay */
+        g_assert_cmpuint(drain(eventfds[0][i]), ==, 1);
+    }
+    memset(host.gaps, 0, sizeof(host.gaps));
+    for (int i = 12; i < MAX_VECTORS; i++) {
+        arm(&v, i);
+        g_assert_cmpuint(count_lost(), ==, 0);
+    }
     check_armed(0, MAX_VECTORS, true);
-    g_assert_cmpuint(count_lost(), ==, 0);
     teardown(&v);
 }
 
@@ -722,8 +742,9 @@ static void random_step(VFIOIRQVectors *v, GRand *rand)
         break;
     default:
         vfio_irq_vectors_disable(v);
-        vfio_irq_vectors_enable(v);
         memset(host.gaps, 0, sizeof(host.gaps));
+        host.refused = false;
+        vfio_irq_vectors_enable(v);
         break;
     }
 }

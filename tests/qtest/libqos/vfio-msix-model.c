@@ -293,7 +293,8 @@ static void report_lost(VFIOMsixModel *m)
 
 /*
  * Note what the step raised, and what it excuses: @resized, the host's index
- * went down in it; @refused, a request failed, and some of it was done before.
+ * went down in it; @refused, a request failed, and some of it was done before,
+ * or the index came up again for which the host had refused all.
  */
 static void note_raised(VFIOMsixModel *m, bool resized, bool refused)
 {
@@ -323,7 +324,8 @@ void vfio_msix_model_check(VFIOMsixModel *m)
     m->messages = stats.messages;
     vfio_user_irqs_snapshot(m->irqs, INDEX, m->seen);
     note_raised(m, stats.live_disables != m->live_disables,
-                stats.refused != m->refused);
+                stats.refused != m->refused || m->down);
+    m->down = m->enabled && !stats.allocated;
     m->live_disables = stats.live_disables;
     m->refused = stats.refused;
     if (!check_entries(m)) {

@@ -82,6 +82,7 @@ typedef struct VFIOMsixModel {
     VFIOUserIrqs *irqs;
     unsigned n;
     bool enabled, fmask;
+    bool down;              /* enabled, but not on the host */
     VFIOMsixEntry *entry;
     VFIOUserVector *seen;
     uint32_t *memory, *earlier;
