@@ -403,7 +403,8 @@ static int set_validate(VFIOUserIrqs *irqs, const VFIOUserIrqSet *set)
 
 int vfio_user_irqs_set(VFIOUserIrqs *irqs, const VFIOUserIrqSet *set)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&irqs->lock);
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED =
+        g_mutex_locker_new(&irqs->lock);
     int ret = set_validate(irqs, set) ?: set_checked(irqs, set);
 
     if (set->index < VFIO_PCI_NUM_IRQS) {
@@ -425,7 +426,8 @@ int vfio_user_irqs_set(VFIOUserIrqs *irqs, const VFIOUserIrqSet *set)
 
 void vfio_user_irqs_close(VFIOUserIrqs *irqs)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&irqs->lock);
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED =
+        g_mutex_locker_new(&irqs->lock);
 
     for (unsigned i = 0; i < VFIO_PCI_NUM_IRQS; i++) {
         index_release(&irqs->index[i]);
@@ -448,7 +450,8 @@ void vfio_user_irqs_free(VFIOUserIrqs *irqs)
 
 void vfio_user_irqs_guest_enabled(VFIOUserIrqs *irqs, unsigned index, bool on)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&irqs->lock);
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED =
+        g_mutex_locker_new(&irqs->lock);
 
     irqs->index[index].guest_enabled = on;
     irqs->index[index].off_since = 0;
@@ -456,7 +459,8 @@ void vfio_user_irqs_guest_enabled(VFIOUserIrqs *irqs, unsigned index, bool on)
 
 void vfio_user_irqs_clear_pending(VFIOUserIrqs *irqs)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&irqs->lock);
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED =
+        g_mutex_locker_new(&irqs->lock);
     Index *idx = &irqs->index[VFIO_PCI_MSIX_IRQ_INDEX];
 
     for (unsigned i = 0; i < idx->size; i++) {
@@ -466,7 +470,8 @@ void vfio_user_irqs_clear_pending(VFIOUserIrqs *irqs)
 
 void vfio_user_irqs_fire(VFIOUserIrqs *irqs, unsigned index, unsigned vector)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&irqs->lock);
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED =
+        g_mutex_locker_new(&irqs->lock);
     Index *idx = &irqs->index[index];
 
     g_assert_cmpuint(vector, <, idx->size);
@@ -478,7 +483,8 @@ void vfio_user_irqs_before_raise(VFIOUserIrqs *irqs,
                                             unsigned vector),
                                  void *opaque)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&irqs->lock);
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED =
+        g_mutex_locker_new(&irqs->lock);
 
     irqs->before_raise = fn;
     irqs->before_raise_opaque = opaque;
@@ -486,7 +492,8 @@ void vfio_user_irqs_before_raise(VFIOUserIrqs *irqs,
 
 bool vfio_user_irqs_drained(VFIOUserIrqs *irqs)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&irqs->lock);
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED =
+        g_mutex_locker_new(&irqs->lock);
     struct pollfd pfd[VFIO_USER_MSIX_MAX + VFIO_USER_MSI_MAX];
     unsigned n = 0;
 
@@ -504,7 +511,8 @@ bool vfio_user_irqs_drained(VFIOUserIrqs *irqs)
 
 bool vfio_user_irqs_pending(VFIOUserIrqs *irqs, unsigned vector)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&irqs->lock);
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED =
+        g_mutex_locker_new(&irqs->lock);
     Index *idx = &irqs->index[VFIO_PCI_MSIX_IRQ_INDEX];
 
     return vector < idx->size && idx->vec[vector].pending;
@@ -513,7 +521,8 @@ bool vfio_user_irqs_pending(VFIOUserIrqs *irqs, unsigned vector)
 void vfio_user_irqs_snapshot(VFIOUserIrqs *irqs, unsigned index,
                              VFIOUserVector *vectors)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&irqs->lock);
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED =
+        g_mutex_locker_new(&irqs->lock);
     const Index *idx = &irqs->index[index];
 
     for (unsigned i = 0; i < idx->size; i++) {
@@ -529,7 +538,8 @@ void vfio_user_irqs_snapshot(VFIOUserIrqs *irqs, unsigned index,
 void vfio_user_irqs_stats(VFIOUserIrqs *irqs, unsigned index,
                           VFIOUserIrqStats *stats)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&irqs->lock);
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED =
+        g_mutex_locker_new(&irqs->lock);
 
     *stats = irqs->index[index].stats;
 }
@@ -537,21 +547,24 @@ void vfio_user_irqs_stats(VFIOUserIrqs *irqs, unsigned index,
 void vfio_user_irqs_set_faults(VFIOUserIrqs *irqs,
                                const VFIOUserIrqFaults *faults)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&irqs->lock);
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED =
+        g_mutex_locker_new(&irqs->lock);
 
     irqs->faults = *faults;
 }
 
 void vfio_user_irqs_get_faults(VFIOUserIrqs *irqs, VFIOUserIrqFaults *faults)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&irqs->lock);
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED =
+        g_mutex_locker_new(&irqs->lock);
 
     *faults = irqs->faults;
 }
 
 void vfio_user_irqs_dump(VFIOUserIrqs *irqs, unsigned n)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&irqs->lock);
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED =
+        g_mutex_locker_new(&irqs->lock);
     uint64_t have = MIN(irqs->logged, MIN(n, LOG_SIZE));
 
     for (uint64_t i = irqs->logged - have; i < irqs->logged; i++) {

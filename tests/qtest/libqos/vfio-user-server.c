@@ -584,7 +584,8 @@ VFIOUserIrqs *vfio_user_server_irqs(VFIOUserServer *s)
 
 void *vfio_user_server_map_guest(VFIOUserServer *s, uint64_t gpa, size_t size)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&s->lock);
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED =
+        g_mutex_locker_new(&s->lock);
     void *p = MAP_FAILED;
 
     for (guint i = 0; i < s->dma->len && p == MAP_FAILED; i++) {
