@@ -585,14 +585,6 @@ void vfio_irq_vectors_arm(VFIOIRQVectors *v, unsigned int nr, int fd)
     vfio_irq_vectors_update(v, nr);
 }
 
-void vfio_irq_vectors_rearm(VFIOIRQVectors *v, unsigned int nr, int fd)
-{
-    v->vector[nr].wanted = fd;
-    if (v->vector[nr].armed != -1) {
-        vfio_irq_vectors_update(v, nr);
-    }
-}
-
 void vfio_irq_vectors_begin(VFIOIRQVectors *v)
 {
     v->batch.depth++;

@@ -159,16 +159,6 @@ void vfio_irq_vectors_disable(VFIOIRQVectors *v);
 void vfio_irq_vectors_arm(VFIOIRQVectors *v, unsigned int nr, int fd);
 
 /**
- * vfio_irq_vectors_rearm() - change the eventfd of an armed vector
- * @v: the index
- * @nr: vector, below table_size
- * @fd: eventfd, as for vfio_irq_vectors_arm()
- *
- * A vector that is not armed stays so.
- */
-void vfio_irq_vectors_rearm(VFIOIRQVectors *v, unsigned int nr, int fd);
-
-/**
  * vfio_irq_vectors_begin() - collect changes of several vectors
  * @v: the index, may be disabled
  *
