@@ -176,6 +176,7 @@ static uint8_t idxd_cmd_enable_wq(IDXDState *s, uint32_t operand,
         return error;
     }
     idxd_config_set_wq_state(s, operand, IDXD_WQ_ENABLED);
+    idxd_work_start_wq(s, operand);
     idxd_irq_occupancy(s, operand);
     return IDXD_CMD_OK;
 }

@@ -39,6 +39,12 @@ static bool idxd_engine_is_valid(IDXDState *s, const IDXDEngine *e)
         !idxd_task_is_valid(s, &e->member)) {
         return false;
     }
+    /* One that works is part of a group, in a device that is enabled */
+    if (e->main.phase != IDXD_TASK_NONE &&
+        (e->group < 0 || (idxd_device_state(s) != IDXD_ENABLED &&
+                          idxd_device_state(s) != IDXD_DRAINING))) {
+        return false;
+    }
     /* Only a batch that runs has a member, which is no batch or drain */
     if (e->member.phase == IDXD_TASK_NONE) {
         return true;
@@ -194,6 +200,7 @@ static const VMStateDescription vmstate_idxd_task = {
         VMSTATE_BOOL(irq.ims, IDXDTask),
         VMSTATE_UINT32(irq.entry, IDXDTask),
         VMSTATE_UINT8(outcome.status, IDXDTask),
+        VMSTATE_BOOL(outcome.no_cr, IDXDTask),
         VMSTATE_BOOL(outcome.write, IDXDTask),
         VMSTATE_UINT8(outcome.result, IDXDTask),
         VMSTATE_UINT32(outcome.completed, IDXDTask),
@@ -238,6 +245,7 @@ static const VMStateDescription vmstate_idxd_wq = {
     .fields = (const VMStateField[]) {
         VMSTATE_UINT32(head, IDXDWQ),
         VMSTATE_UINT32(count, IDXDWQ),
+        VMSTATE_UINT32(credit, IDXDWQ),
         VMSTATE_UINT32(next_slot, IDXDWQ),
         VMSTATE_UINT32(retry, IDXDWQ),
         VMSTATE_STRUCT_ARRAY(slots, IDXDWQ, IDXD_PORTAL_SLOTS, 1,
@@ -252,7 +260,6 @@ static const VMStateDescription vmstate_idxd_group = {
     .minimum_version_id = 1,
     .fields = (const VMStateField[]) {
         VMSTATE_UINT32(wq, IDXDGroup),
-        VMSTATE_UINT32(credit, IDXDGroup),
         VMSTATE_END_OF_LIST()
     }
 };

@@ -17,6 +17,7 @@
 /* Those of operations that write to memory; readback needs GENCAP.8 */
 #define FLAGS_WRITE (IDXD_FLAG_BOF | IDXD_FLAG_CACHE | IDXD_FLAG_STRICT | \
                      IDXD_FLAG_READBACK)
+#define FLAGS_TC (IDXD_FLAG_TC1 | IDXD_FLAG_TC2 | IDXD_FLAG_TC3)
 #define FLAGS_CRC (IDXD_FLAG_CRC_SEED | IDXD_FLAG_CRC_RAW | IDXD_FLAG_CRC_MSB)
 #define FLAGS_RESULT (IDXD_FLAG_CRAV | IDXD_FLAG_RCR)
 
@@ -266,6 +267,37 @@ static bool idxd_reserved_set(const IDXDTask *t)
     return false;
 }
 
+/* 4.2: the selector flags choose between the two classes of the group */
+static bool idxd_tc_is_valid(IDXDState *s, const IDXDEngine *e,
+                             uint32_t flags, uint32_t selector)
+{
+    uint32_t cfg = s->grpcfg[e->group * IDXD_GRPCFG_DWORDS + IDXD_GRP_FLAGS];
+
+    return idxd_tc_enabled(s, flags & selector ?
+                           FIELD_EX32(cfg, GRPFLAGS, TC_B) :
+                           FIELD_EX32(cfg, GRPFLAGS, TC_A));
+}
+
+/* An operation has those addresses for which it allows a selector */
+static bool idxd_tcs_are_valid(IDXDState *s, const IDXDEngine *e,
+                               const IDXDTask *t)
+{
+    uint32_t flags = idxd_flags(&t->sub);
+    uint32_t used = idxd_ops[idxd_opcode(&t->sub)].flags & FLAGS_TC;
+    uint32_t selector;
+
+    if (!(flags & IDXD_FLAG_CRC_SEED) &&
+        (idxd_ops[idxd_opcode(&t->sub)].flags & IDXD_FLAG_CRC_SEED)) {
+        used &= ~IDXD_FLAG_TC3;
+    }
+    for (selector = IDXD_FLAG_TC1; selector <= IDXD_FLAG_TC3; selector <<= 1) {
+        if ((used & selector) && !idxd_tc_is_valid(s, e, flags, selector)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static uint8_t idxd_check_size(IDXDState *s, const IDXDEngine *e,
                                const IDXDTask *t)
 {
@@ -317,6 +349,9 @@ static uint8_t idxd_check_cr(IDXDState *s, const IDXDEngine *e, IDXDTask *t)
     if (addr % IDXD_CR_SIZE) {
         return IDXD_ST_CR_ALIGN;
     }
+    if (!idxd_tc_is_valid(s, e, idxd_flags(&t->sub), IDXD_FLAG_TC_CR)) {
+        return IDXD_ST_TRAFFIC_CLASS;
+    }
     if (!idxd_dma_writable(s, &who, addr, IDXD_CR_SIZE)) {
         t->outcome.write = true;
         t->outcome.fault_addr = addr;
@@ -333,6 +368,7 @@ static uint8_t idxd_check(IDXDState *s, const IDXDEngine *e, IDXDTask *t)
     bool irq_ok = true;
 
     if (status) {
+        t->outcome.no_cr = true;
         return status;
     }
     if (!idxd_opcode_valid(s, e, t)) {
@@ -358,6 +394,9 @@ static uint8_t idxd_check(IDXDState *s, const IDXDEngine *e, IDXDTask *t)
     }
     if (idxd_reserved_set(t)) {
         return IDXD_ST_RESERVED;
+    }
+    if (!idxd_tcs_are_valid(s, e, t)) {
+        return IDXD_ST_TRAFFIC_CLASS;
     }
     status = idxd_check_size(s, e, t);
     if (!status && op->check) {

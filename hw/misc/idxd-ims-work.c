@@ -139,7 +139,11 @@ void idxd_work_reset(IDXDState *s)
         memset(&s->wqs[i].slots, 0, sizeof(s->wqs[i].slots));
         s->wqs[i].head = 0;
         s->wqs[i].count = 0;
+        s->wqs[i].credit = 0;
         s->wqs[i].retry = 0;
+    }
+    for (i = 0; i < s->cfg.groups; i++) {
+        s->groups[i].wq = 0;
     }
 }
 
@@ -171,22 +175,48 @@ static bool idxd_group_owns(IDXDState *s, unsigned group, unsigned wq)
                      wq % 32, 1);
 }
 
-/* The priority of a WQ is the number of descriptors that it has in a turn */
-static int idxd_group_pick(IDXDState *s, unsigned group)
+void idxd_work_start_wq(IDXDState *s, unsigned wq)
+{
+    s->wqs[wq].credit = IDXD_WQ_FIELD(s, wq, WQ_MODE, PRIORITY);
+}
+
+/* The next WQ that has a descriptor and may dispatch one, or -1 */
+static int idxd_group_turn(IDXDState *s, unsigned group)
 {
     IDXDGroup *g = &s->groups[group];
-    unsigned i;
+    unsigned i, wq;
 
-    for (i = 0; i <= s->cfg.wqs; i++) {
-        if (g->credit && idxd_group_owns(s, group, g->wq) &&
-            s->wqs[g->wq].count) {
-            g->credit--;
-            return g->wq;
+    for (i = 0; i < s->cfg.wqs; i++) {
+        wq = (g->wq + i) % s->cfg.wqs;
+        if (s->wqs[wq].count && s->wqs[wq].credit &&
+            idxd_group_owns(s, group, wq)) {
+            s->wqs[wq].credit--;
+            g->wq = (wq + 1) % s->cfg.wqs;
+            return wq;
         }
-        g->wq = (g->wq + 1) % s->cfg.wqs;
-        g->credit = IDXD_WQ_FIELD(s, g->wq, WQ_MODE, PRIORITY);
     }
     return -1;
+}
+
+/*
+ * 4.1: WQs take turns, with one descriptor each; a WQ has as many turns in a
+ * round as its priority says.  The round is over when no WQ with work has any
+ * left.
+ */
+static int idxd_group_pick(IDXDState *s, unsigned group)
+{
+    int wq = idxd_group_turn(s, group);
+    unsigned i;
+
+    if (wq >= 0) {
+        return wq;
+    }
+    for (i = 0; i < s->cfg.wqs; i++) {
+        if (idxd_group_owns(s, group, i)) {
+            idxd_work_start_wq(s, i);
+        }
+    }
+    return idxd_group_turn(s, group);
 }
 
 static bool idxd_engine_fetch(IDXDState *s, IDXDEngine *e)
@@ -220,10 +250,7 @@ static bool idxd_writes_cr(const IDXDTask *t)
 {
     uint32_t flags = idxd_flags(&t->sub);
 
-    switch (t->outcome.status) {
-    case IDXD_ST_CR_FAULT:
-    case IDXD_ST_CR_ALIGN:
-    case IDXD_ST_PRIV:
+    if (t->outcome.no_cr || t->outcome.status == IDXD_ST_PRIV) {
         return false;
     }
     return (flags & IDXD_FLAG_CRAV) &&
@@ -233,11 +260,8 @@ static bool idxd_writes_cr(const IDXDTask *t)
 
 static bool idxd_reports_error(const IDXDTask *t)
 {
-    switch (t->outcome.status) {
-    case IDXD_ST_CR_FAULT:
-    case IDXD_ST_CR_ALIGN:
-    case IDXD_ST_PRIV:
-    case IDXD_ST_BAD_HANDLE:
+    if (t->outcome.no_cr || t->outcome.status == IDXD_ST_PRIV ||
+        t->outcome.status == IDXD_ST_BAD_HANDLE) {
         return true;
     }
     return !(idxd_flags(&t->sub) & IDXD_FLAG_CRAV) &&
@@ -292,7 +316,8 @@ static IDXDStep idxd_task_write_cr(IDXDState *s, IDXDEngine *e, IDXDTask *t,
         return IDXD_STEP_GONE;
     default:
         t->outcome = (IDXDOutcome) {
-            .status = IDXD_ST_CR_FAULT, .write = true, .fault_addr = addr };
+            .status = IDXD_ST_CR_FAULT, .no_cr = true, .write = true,
+            .fault_addr = addr };
         break;
     }
     return IDXD_STEP_DONE;
@@ -305,9 +330,7 @@ static IDXDStep idxd_task_write_cr(IDXDState *s, IDXDEngine *e, IDXDTask *t,
 static bool idxd_sends_interrupt(const IDXDTask *t)
 {
     return t->irq.valid && (idxd_flags(&t->sub) & IDXD_FLAG_RCI) &&
-           t->outcome.status != IDXD_ST_BAD_HANDLE &&
-           t->outcome.status != IDXD_ST_CR_FAULT &&
-           t->outcome.status != IDXD_ST_CR_ALIGN;
+           t->outcome.status != IDXD_ST_BAD_HANDLE && !t->outcome.no_cr;
 }
 
 /* Will the completion need an entry of the event log? */

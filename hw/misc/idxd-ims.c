@@ -21,11 +21,20 @@
 #define IDXD_CAP_PCIE           0x40
 #define IDXD_CAP_PM             0x90
 #define IDXD_CAP_AER            0x100
+#define IDXD_CAP_VC             0x170
 #define IDXD_CAP_ATS            0x220
 #define IDXD_CAP_PASID          0x230
 #define IDXD_CAP_PRI            0x240
 #define IDXD_PASID_WIDTH        20
 #define IDXD_PRI_CAPACITY       0x200
+
+/* Virtual channels: all classes are in the first one after reset */
+#define IDXD_NR_VCS             2
+#define IDXD_VC_VERSION         1
+#define IDXD_VC_SIZE            (0x10 + IDXD_NR_VCS * IDXD_VC_RES_SIZE)
+#define IDXD_VC_RES_SIZE        0x0c
+#define IDXD_VC_TC_MAP          0xff
+#define IDXD_VC_TC_MAP_RW       0xfe
 
 #define IDXD_READ_BUFFERS       96
 
@@ -47,6 +56,27 @@ bool idxd_priv_enabled(IDXDState *s)
     return idxd_pasid_enabled(s) &&
            (pci_get_word(pdev->config + pdev->exp.pasid_cap +
                          PCI_PASID_CTRL) & PCI_PASID_CTRL_PRIV);
+}
+
+static uint8_t *idxd_vc_control(IDXDState *s, unsigned vc)
+{
+    return s->parent_obj.config + IDXD_CAP_VC + PCI_VC_RES_CTRL +
+           vc * IDXD_VC_RES_SIZE;
+}
+
+/* 5.4: is the traffic class mapped to a virtual channel that is enabled? */
+bool idxd_tc_enabled(IDXDState *s, unsigned tc)
+{
+    unsigned vc;
+
+    for (vc = 0; vc < IDXD_NR_VCS; vc++) {
+        uint32_t control = pci_get_long(idxd_vc_control(s, vc));
+
+        if ((control & PCI_VC_RES_CTRL_ENABLE) && (control & BIT(tc))) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* What must not change while the device works (9.1.3, table 5-1) */
@@ -95,6 +125,9 @@ static void idxd_reset_capabilities(IDXDState *s)
 {
     PCIDevice *pdev = &s->parent_obj;
 
+    pci_set_long(idxd_vc_control(s, 0),
+                 PCI_VC_RES_CTRL_ENABLE | IDXD_VC_TC_MAP);
+    pci_set_long(idxd_vc_control(s, 1), 0);
     if (s->cfg.ats) {
         pci_set_word(pdev->config + IDXD_CAP_ATS + PCI_ATS_CTRL, 0);
     }
@@ -222,6 +255,23 @@ static void idxd_init_bars(IDXDState *s)
     pci_register_bar(&s->parent_obj, 2, type, &s->portals);
 }
 
+/* Appendix C: one channel besides the one that every function has */
+static void idxd_init_vc(IDXDState *s)
+{
+    PCIDevice *pdev = &s->parent_obj;
+    uint32_t vc0 = IDXD_CAP_VC + PCI_VC_RES_CTRL;
+
+    pcie_add_capability(pdev, PCI_EXT_CAP_ID_VC, IDXD_VC_VERSION, IDXD_CAP_VC,
+                        IDXD_VC_SIZE);
+    /* Both in the low-priority group, with a fixed arbitration */
+    pci_set_long(pdev->config + IDXD_CAP_VC + PCI_VC_PORT_CAP1, 0x11);
+    pci_set_long(pdev->config + IDXD_CAP_VC + PCI_VC_PORT_CAP2, 1);
+    pci_set_long(pdev->wmask + vc0, IDXD_VC_TC_MAP_RW);
+    pci_set_long(pdev->wmask + vc0 + IDXD_VC_RES_SIZE,
+                 PCI_VC_RES_CTRL_ENABLE | PCI_VC_RES_CTRL_ID |
+                 IDXD_VC_TC_MAP_RW);
+}
+
 static bool idxd_init_capabilities(IDXDState *s, Error **errp)
 {
     PCIDevice *pdev = &s->parent_obj;
@@ -241,6 +291,7 @@ static bool idxd_init_capabilities(IDXDState *s, Error **errp)
                       errp) < 0) {
         return false;
     }
+    idxd_init_vc(s);
     if (s->cfg.ats) {
         pcie_ats_init(pdev, IDXD_CAP_ATS, true);
     }

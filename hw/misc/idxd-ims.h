@@ -65,6 +65,7 @@ typedef struct IDXDSubmission {
 /* How a descriptor ended */
 typedef struct IDXDOutcome {
     uint8_t status;
+    bool no_cr;                 /* the completion record is unusable */
     bool write;                 /* the access that failed was a write */
     uint8_t result;
     uint32_t completed;
@@ -112,15 +113,14 @@ typedef struct IDXDWQ {
     uint32_t size;
     uint32_t head;
     uint32_t count;
+    uint32_t credit;            /* descriptors left in this round (4.1) */
     uint32_t next_slot;         /* the one to evict */
     uint32_t retry;             /* per portal kind: last DMWr had a Retry */
     IDXDPortalSlot slots[IDXD_PORTAL_SLOTS];
 } IDXDWQ;
 
-/* Weighted round robin over the WQs of a group (4.1) */
 typedef struct IDXDGroup {
-    uint32_t wq;
-    uint32_t credit;
+    uint32_t wq;                /* whose turn it is (4.1) */
 } IDXDGroup;
 
 typedef struct IDXDConfig {
@@ -257,6 +257,7 @@ static inline uint32_t idxd_flags(const IDXDSubmission *sub)
 bool idxd_bus_master(IDXDState *s);
 bool idxd_pasid_enabled(IDXDState *s);
 bool idxd_priv_enabled(IDXDState *s);
+bool idxd_tc_enabled(IDXDState *s, unsigned tc);
 
 /* idxd-ims-migration.c */
 extern const VMStateDescription vmstate_idxd_ims;
@@ -341,6 +342,7 @@ bool idxd_work_pending(IDXDState *s, IDXDMatch match, const void *opaque);
 void idxd_work_discard(IDXDState *s, IDXDMatch match, const void *opaque);
 void idxd_work_reset(IDXDState *s);
 bool idxd_work_drained(IDXDState *s, const IDXDEngine *self);
+void idxd_work_start_wq(IDXDState *s, unsigned wq);
 
 /* idxd-ims-ops.c */
 /* What a task has to say after a step */

@@ -8,11 +8,11 @@
 #include "qemu/bitops.h"
 #include "idxd-ims-vm.h"
 
-#define RECORD      0x0
-#define LIST        0x4000
+#define RECORD      IDXD_VM_RECORD
+#define LIST        IDXD_VM_LIST
 #define RECORDS     0x8000
-#define SRC         0x100000
-#define DST         0x200000
+#define SRC         IDXD_VM_SRC
+#define DST         IDXD_VM_DST
 #define UNMAPPED    0xd0000000u     /* no RAM and no device on this machine */
 
 /* Waits for all work, which must leave the device able to do more */
@@ -174,36 +174,6 @@ static const BadDesc bad_descs[] = {
       spoil_seed_align },
 };
 
-/* Each operation with nothing wrong */
-static QIdxdDesc good_desc(IdxdVM *vm, uint8_t opcode)
-{
-    QIdxdDesc desc = {
-        .opcode = opcode, .flags = DSA_FLAG_RECORD,
-        .record = vm->ram + RECORD,
-    };
-
-    switch (opcode) {
-    case DSA_OP_NOP:
-    case DSA_OP_DRAIN:
-        return desc;
-    case DSA_OP_BATCH:
-        desc.src = vm->ram + LIST;
-        desc.size = 2;
-        return desc;
-    case DSA_OP_DUALCAST:
-        desc.op[0] = vm->ram + DST + 0x10000;
-        break;
-    }
-    desc.size = 256;
-    if (opcode != DSA_OP_CACHE_FLUSH) {
-        desc.src = vm->ram + SRC;
-    }
-    if (opcode != DSA_OP_CRC) {
-        desc.dst = vm->ram + DST;
-    }
-    return desc;
-}
-
 static void test_bad_descriptors(void)
 {
     IdxdVM *vm = idxd_vm_new("");
@@ -211,7 +181,7 @@ static void test_bad_descriptors(void)
     qidxd_bring_up(&vm->dev, 1, NULL);
     for (unsigned i = 0; i < ARRAY_SIZE(bad_descs); i++) {
         const BadDesc *bad = &bad_descs[i];
-        QIdxdDesc desc = good_desc(vm, bad->opcode);
+        QIdxdDesc desc = idxd_vm_desc(vm, bad->opcode);
         QIdxdRecord rec;
 
         /* The descriptor is good before it is spoiled */
@@ -266,11 +236,11 @@ static void test_swerror(void)
     /* Flags of section 5.4, error information of section 5.8 */
     g_assert_cmphex(qidxd_readq(&vm->dev, DSA_SWERROR + 8) >> 32, ==, 1u << 15);
     /* RCR means nothing without an address, and compare needs both */
-    desc = good_desc(vm, DSA_OP_NOP);
+    desc = idxd_vm_desc(vm, DSA_OP_NOP);
     desc.record = 0;
     desc.flags = DSA_FLAG_RCR;
     g_assert_cmphex(DSA_SWERR_CODE(swerror_of(vm, &desc)), ==, DSA_ST_FLAGS);
-    desc = good_desc(vm, DSA_OP_COMPARE);
+    desc = idxd_vm_desc(vm, DSA_OP_COMPARE);
     desc.record = 0;
     desc.flags = 0;
     g_assert_cmphex(DSA_SWERR_CODE(swerror_of(vm, &desc)), ==, DSA_ST_FLAGS);
@@ -278,7 +248,7 @@ static void test_swerror(void)
     desc = (QIdxdDesc) { .opcode = DSA_OP_DRAIN };
     g_assert_cmphex(DSA_SWERR_CODE(swerror_of(vm, &desc)), ==, DSA_ST_FLAGS);
     /* A record that is not 32-byte aligned cannot take its own error */
-    desc = good_desc(vm, DSA_OP_NOP);
+    desc = idxd_vm_desc(vm, DSA_OP_NOP);
     desc.record += 16;
     g_assert_cmphex(DSA_SWERR_CODE(swerror_of(vm, &desc)), ==, DSA_ST_CR_ALIGN);
     g_assert_cmphex(qtest_readq(vm->qts, desc.record), ==, 0);
@@ -321,7 +291,7 @@ static void test_swerror_batch(void)
 {
     IdxdVM *vm = idxd_vm_new("");
     QIdxd *d = &vm->dev;
-    QIdxdDesc batch = good_desc(vm, DSA_OP_BATCH);
+    QIdxdDesc batch = idxd_vm_desc(vm, DSA_OP_BATCH);
     uint8_t list[4 * DSA_DESC_SIZE] = { };
     QIdxdRecord rec;
     uint64_t q0;
@@ -345,7 +315,7 @@ static void test_record_on_error(void)
 {
     IdxdVM *vm = idxd_vm_new("");
     QIdxd *d = &vm->dev;
-    QIdxdDesc desc = good_desc(vm, DSA_OP_FILL);
+    QIdxdDesc desc = idxd_vm_desc(vm, DSA_OP_FILL);
     QIdxdRecord rec;
 
     qidxd_bring_up(d, 1, NULL);
@@ -365,7 +335,7 @@ static void test_partial_submission(void)
 {
     IdxdVM *vm = idxd_vm_new("");
     QIdxd *d = &vm->dev;
-    QIdxdDesc desc = good_desc(vm, DSA_OP_NOP);
+    QIdxdDesc desc = idxd_vm_desc(vm, DSA_OP_NOP);
     uint64_t portal = qidxd_portal(d, 0, DSA_PORTAL_LIMITED);
     uint8_t buf[DSA_DESC_SIZE];
     QIdxdRecord rec;
@@ -392,7 +362,7 @@ static void test_refused_submission(void)
     QIdxdWq wqs[] = { { .shared = true, .pasid_enable = true }, { } };
     IdxdVM *vm = idxd_vm_new("pasid=on");
     QIdxd *d = &vm->dev;
-    QIdxdDesc desc = good_desc(vm, DSA_OP_NOP);
+    QIdxdDesc desc = idxd_vm_desc(vm, DSA_OP_NOP);
     QIdxdRecord rec;
 
     idxd_vm_enable_pasid(vm, false);
@@ -451,29 +421,29 @@ static void test_unmapped(void)
 {
     IdxdVM *vm = idxd_vm_new("");
     QIdxd *d = &vm->dev;
-    QIdxdDesc desc = good_desc(vm, DSA_OP_MEMMOVE);
+    QIdxdDesc desc = idxd_vm_desc(vm, DSA_OP_MEMMOVE);
     QIdxdRecord rec;
 
     qidxd_bring_up(d, 1, NULL);
     desc.src = UNMAPPED;
     qidxd_run(d, 0, DSA_PORTAL_LIMITED, &desc, &rec);
     g_assert(rec.status == DSA_ST_FAULT || rec.status == DSA_ST_HW_READ);
-    desc = good_desc(vm, DSA_OP_FILL);
+    desc = idxd_vm_desc(vm, DSA_OP_FILL);
     desc.dst = UNMAPPED;
     qidxd_run(d, 0, DSA_PORTAL_LIMITED, &desc, &rec);
     g_assert(rec.status == (DSA_ST_FAULT | 0x80) ||
              DSA_STATUS_CODE(rec.status) == DSA_ST_HW_WRITE);
-    desc = good_desc(vm, DSA_OP_BATCH);
+    desc = idxd_vm_desc(vm, DSA_OP_BATCH);
     desc.src = UNMAPPED;
     qidxd_run(d, 0, DSA_PORTAL_LIMITED, &desc, &rec);
     g_assert(rec.status == DSA_ST_BATCH_FAULT || rec.status == DSA_ST_HW_READ);
     /* Addresses that wrap around */
-    desc = good_desc(vm, DSA_OP_MEMMOVE);
+    desc = idxd_vm_desc(vm, DSA_OP_MEMMOVE);
     desc.src = UINT64_MAX - 10;
     qidxd_run(d, 0, DSA_PORTAL_LIMITED, &desc, &rec);
     g_assert_cmphex(rec.status, !=, DSA_ST_SUCCESS);
     /* A record that cannot be written */
-    desc = good_desc(vm, DSA_OP_NOP);
+    desc = idxd_vm_desc(vm, DSA_OP_NOP);
     desc.record = UNMAPPED;
     qidxd_submit(d, 0, DSA_PORTAL_LIMITED, &desc);
     check_alive(vm, 0);
@@ -497,7 +467,7 @@ static void test_own_bar(void)
     qidxd_pack(&(QIdxdDesc) { .opcode = DSA_OP_NOP }, nop);
     qtest_bufwrite(vm->qts, vm->ram + SRC, nop, sizeof(nop));
     for (unsigned i = 0; i < ARRAY_SIZE(targets); i++) {
-        QIdxdDesc desc = good_desc(vm, DSA_OP_MEMMOVE);
+        QIdxdDesc desc = idxd_vm_desc(vm, DSA_OP_MEMMOVE);
         QIdxdRecord rec;
 
         desc.size = sizeof(nop);
@@ -506,10 +476,10 @@ static void test_own_bar(void)
         desc.dst = vm->ram + DST;
         desc.src = targets[i];
         qidxd_run(d, 0, DSA_PORTAL_LIMITED, &desc, &rec);
-        desc = good_desc(vm, DSA_OP_NOP);
+        desc = idxd_vm_desc(vm, DSA_OP_NOP);
         desc.record = targets[i] & ~31ull;
         qidxd_submit(d, 0, DSA_PORTAL_LIMITED, &desc);
-        desc = good_desc(vm, DSA_OP_BATCH);
+        desc = idxd_vm_desc(vm, DSA_OP_BATCH);
         desc.src = targets[i] & ~63ull;
         qidxd_run(d, 0, DSA_PORTAL_LIMITED, &desc, &rec);
     }
@@ -528,7 +498,7 @@ static void test_self_reference(void)
 {
     IdxdVM *vm = idxd_vm_new("");
     QIdxd *d = &vm->dev;
-    QIdxdDesc batch = good_desc(vm, DSA_OP_BATCH), member = batch;
+    QIdxdDesc batch = idxd_vm_desc(vm, DSA_OP_BATCH), member = batch;
     uint8_t list[8 * DSA_DESC_SIZE];
     QIdxdRecord rec;
 
@@ -549,7 +519,7 @@ static void test_self_reference(void)
     }
     /* Members that copy the first one over all of the list */
     for (unsigned i = 0; i < 8; i++) {
-        member = good_desc(vm, DSA_OP_MEMMOVE);
+        member = idxd_vm_desc(vm, DSA_OP_MEMMOVE);
         member.src = vm->ram + LIST;
         member.dst = vm->ram + LIST;
         member.size = DSA_DESC_SIZE * (i + 1);

@@ -37,11 +37,12 @@ void idxd_vm_rediscover(IdxdVM *vm)
     qidxd_init(&vm->dev, &vm->alloc);
 }
 
+/* @machine: with whatever is there besides the device */
 static IdxdVM *idxd_vm_start(const char *machine, const char *opts)
 {
     IdxdVM *vm = g_new0(IdxdVM, 1);
 
-    vm->ecam = !strcmp(machine, "q35");
+    vm->ecam = g_str_has_prefix(machine, "q35");
     vm->args = g_strdup_printf("-machine %s -nodefaults -device "
                                "idxd-ims,id=dsa,addr=0x%x%s%s", machine,
                                IDXD_VM_SLOT, *opts ? "," : "", opts);
@@ -56,6 +57,13 @@ static IdxdVM *idxd_vm_start(const char *machine, const char *opts)
 IdxdVM *idxd_vm_new(const char *opts)
 {
     return idxd_vm_start("q35", opts);
+}
+
+IdxdVM *idxd_vm_new_iommu(const char *iommu, const char *opts)
+{
+    g_autofree char *machine = g_strdup_printf("q35 -device %s", iommu);
+
+    return idxd_vm_start(machine, opts);
 }
 
 IdxdVM *idxd_vm_new_pc(const char *opts)
@@ -208,4 +216,33 @@ bool idxd_vm_apic_irr(IdxdVM *vm, unsigned vector)
     g_assert(irr);
     line = g_strndup(irr, strcspn(irr, "\r\n"));
     return strstr(line, needle);
+}
+
+QIdxdDesc idxd_vm_desc(IdxdVM *vm, uint8_t opcode)
+{
+    QIdxdDesc desc = {
+        .opcode = opcode, .flags = DSA_FLAG_RECORD,
+        .record = vm->ram + IDXD_VM_RECORD,
+    };
+
+    switch (opcode) {
+    case DSA_OP_NOP:
+    case DSA_OP_DRAIN:
+        return desc;
+    case DSA_OP_BATCH:
+        desc.src = vm->ram + IDXD_VM_LIST;
+        desc.size = 2;
+        return desc;
+    case DSA_OP_DUALCAST:
+        desc.op[0] = vm->ram + IDXD_VM_DST + 0x10000;
+        break;
+    }
+    desc.size = 256;
+    if (opcode != DSA_OP_CACHE_FLUSH) {
+        desc.src = vm->ram + IDXD_VM_SRC;
+    }
+    if (opcode != DSA_OP_CRC) {
+        desc.dst = vm->ram + IDXD_VM_DST;
+    }
+    return desc;
 }

@@ -31,6 +31,8 @@ typedef struct IdxdVM {
 
 /* idxd_vm_new: start q35; @opts is appended to "-device idxd-ims" */
 IdxdVM *idxd_vm_new(const char *opts);
+/* idxd_vm_new_iommu: the same with "-device @iommu" before it */
+IdxdVM *idxd_vm_new_iommu(const char *iommu, const char *opts);
 /* idxd_vm_new_pc: start the older machine, which has ACPI hot plug */
 IdxdVM *idxd_vm_new_pc(const char *opts);
 /* idxd_vm_move: migrate the stopped @vm; its device continues in a new one */
@@ -58,6 +60,15 @@ void idxd_vm_revoke(IdxdVM *vm);
 /* idxd_vm_apic_irr: has the CPU's interrupt controller received @vector? */
 bool idxd_vm_apic_irr(IdxdVM *vm, unsigned vector);
 
+/* Where idxd_vm_desc() has its operands, from @ram on */
+#define IDXD_VM_RECORD  0x0
+#define IDXD_VM_LIST    0x4000
+#define IDXD_VM_SRC     0x100000
+#define IDXD_VM_DST     0x200000
+
+/* idxd_vm_desc: a descriptor of this operation with nothing wrong */
+QIdxdDesc idxd_vm_desc(IdxdVM *vm, uint8_t opcode);
+
 /* Each file of tests adds its own */
 void idxd_ims_add_config_tests(void);
 void idxd_ims_add_command_tests(void);
@@ -65,6 +76,8 @@ void idxd_ims_add_operation_tests(void);
 void idxd_ims_add_descriptor_tests(void);
 void idxd_ims_add_interrupt_tests(void);
 void idxd_ims_add_pasid_tests(void);
+void idxd_ims_add_iommu_tests(void);
+void idxd_ims_add_qos_tests(void);
 void idxd_ims_add_life_tests(void);
 
 #endif
