@@ -455,6 +455,10 @@ static void test_handles(void)
         }
     }
     g_assert(differs);
+    g_assert_cmphex(qidxd_command(d, DSA_RELEASE_HANDLE, d->nr_vectors), ==,
+                    0x41);
+    g_assert_cmphex(qidxd_command(d, DSA_RELEASE_HANDLE,
+                                  DSA_HANDLE_IMS | d->nr_ims), ==, 0x41);
     /* As Linux does it: the operand of the release is the handle */
     qidxd_command_ok(d, DSA_RELEASE_HANDLE, qidxd_request_handle(d, false, 3));
     qidxd_command_ok(d, DSA_RELEASE_HANDLE, qidxd_request_handle(d, false, 4));

@@ -424,6 +424,7 @@ int main(int argc, char **argv)
     idxd_ims_add_command_tests();
     idxd_ims_add_operation_tests();
     idxd_ims_add_descriptor_tests();
+    idxd_ims_add_feature_tests();
     idxd_ims_add_interrupt_tests();
     idxd_ims_add_pasid_tests();
     idxd_ims_add_iommu_tests();

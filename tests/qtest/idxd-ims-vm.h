@@ -74,6 +74,7 @@ void idxd_ims_add_config_tests(void);
 void idxd_ims_add_command_tests(void);
 void idxd_ims_add_operation_tests(void);
 void idxd_ims_add_descriptor_tests(void);
+void idxd_ims_add_feature_tests(void);
 void idxd_ims_add_interrupt_tests(void);
 void idxd_ims_add_pasid_tests(void);
 void idxd_ims_add_iommu_tests(void);
