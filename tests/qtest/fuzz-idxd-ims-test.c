@@ -3,9 +3,9 @@
  * Replays fuzzer inputs for idxd-ims
  *
  * The inputs are what tests/qtest/fuzz/idxd_ims_fuzz.c runs, in base64.  One
- * that works and those that once failed are listed here; more can be given as
- * files with one input per line, named after the fuzzing targets, in the
- * directory that the environment variable QTEST_IDXD_IMS_CORPUS names.
+ * that works is here; more can be given as files with one input per line,
+ * named after the fuzzing targets, in the directory that the environment
+ * variable QTEST_IDXD_IMS_CORPUS names, and in "regressions" below it.
  */
 #include "qemu/osdep.h"
 #include "libqtest.h"
@@ -24,16 +24,9 @@ static const Target targets[] = {
     { "idxd-ims-pasid", QIDXD_FUZZ_PASID },
 };
 
-typedef struct Regression {
-    const char *name;
-    const Target *target;
-    const char *input;
-} Regression;
-
-static const Regression regressions[] = {
-    { "memmove", &targets[0],
-      "BwEgpQMAAQClDkADEAAAERAAACAAEAAAAAAAAAAAAAAAAAAAAAAAAAClFQel" },
-};
+/* A memmove, with record and interrupt */
+#define WORKING_INPUT \
+    "BwEgpQMAAQClDkADEAAAERAAACAAEAAAAAAAAAAAAAAAAAAAAAAAAAClFQel"
 
 typedef struct Machine {
     QTestState *qts;
@@ -112,26 +105,24 @@ static void replay(Machine *m, const char *input)
     qidxd_fuzz_run(&m->idxd, &m->host, data, len);
 }
 
-static void test_regression(const void *opaque)
+static void test_memmove(const void *opaque)
 {
-    const Regression *r = opaque;
     Machine m = {};
 
-    machine_start(&m, r->target);
-    replay(&m, r->input);
+    machine_start(&m, opaque);
+    replay(&m, WORKING_INPUT);
     machine_end(&m);
 }
 
-static void test_corpus(const void *opaque)
+static void replay_file(const Target *target, const char *dir)
 {
-    const Target *target = opaque;
     g_autofree char *file = NULL;
     g_autofree char *text = NULL;
     g_auto(GStrv) lines = NULL;
     Machine m = {};
 
-    file = g_build_filename(g_getenv("QTEST_IDXD_IMS_CORPUS"), target->name,
-                            NULL);
+    file = g_build_filename(g_getenv("QTEST_IDXD_IMS_CORPUS"), dir,
+                            target->name, NULL);
     if (!g_file_get_contents(file, &text, NULL, NULL)) {
         g_test_skip("no such file in the directory of QTEST_IDXD_IMS_CORPUS");
         return;
@@ -140,27 +131,46 @@ static void test_corpus(const void *opaque)
     g_assert_nonnull(lines[0]);
     machine_start(&m, target);
     for (unsigned i = 0; lines[i]; i++) {
-        g_test_message("%s:%u", file, i + 1);
-        replay(&m, lines[i]);
+        if (lines[i][0] != '#') {
+            g_test_message("%s:%u", file, i + 1);
+            replay(&m, lines[i]);
+        }
     }
     machine_end(&m);
+}
+
+static void test_corpus(const void *opaque)
+{
+    replay_file(opaque, ".");
+}
+
+/*
+ * Migration is no part of a replay over the qtest protocol; such inputs are
+ * for the fuzzer.
+ */
+static void test_regressions(const void *opaque)
+{
+    replay_file(opaque, "regressions");
+}
+
+static void add_test(const char *name, const Target *target,
+                     void (*test)(const void *opaque))
+{
+    g_autofree char *path = g_strdup_printf("fuzz/idxd-ims/%s/%s", name,
+                                            target->name);
+
+    qtest_add_data_func(path, target, test);
 }
 
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    for (unsigned i = 0; i < ARRAY_SIZE(regressions); i++) {
-        g_autofree char *path = g_strdup_printf("fuzz/idxd-ims/%s",
-                                                regressions[i].name);
-
-        qtest_add_data_func(path, &regressions[i], test_regression);
-    }
-    for (unsigned i = 0; g_getenv("QTEST_IDXD_IMS_CORPUS") &&
-         i < ARRAY_SIZE(targets); i++) {
-        g_autofree char *path = g_strdup_printf("fuzz/idxd-ims/corpus/%s",
-                                                targets[i].name);
-
-        qtest_add_data_func(path, &targets[i], test_corpus);
+    for (unsigned i = 0; i < ARRAY_SIZE(targets); i++) {
+        add_test("memmove", &targets[i], test_memmove);
+        if (g_getenv("QTEST_IDXD_IMS_CORPUS")) {
+            add_test("corpus", &targets[i], test_corpus);
+            add_test("regressions", &targets[i], test_regressions);
+        }
     }
     return g_test_run();
 }
