@@ -358,24 +358,36 @@ static void test_bus_master_off(void)
 }
 
 /* Plugged, used and pulled out with work in flight, more than once */
-static void test_unplug(void)
+static void check_unplug(IdxdVM *vm)
 {
-    IdxdVM *vm = idxd_vm_new_pc(VM_OPTS);
-    bool done[NR_DESCS] = { };
+    bool done[NR_DESCS];
 
     for (unsigned round = 0; round < 3; round++) {
         submit_jobs(vm);
         wait_first_job(vm);
-        qpci_unplug_acpi_device_test(vm->qts, "dsa", IDXD_VM_SLOT);
+        idxd_vm_unplug(vm);
         memset(done, 0, sizeof(done));
-        collect_jobs(vm, done);
+        /* What was left was in flight */
+        g_assert_cmpuint(collect_jobs(vm, done), <, NR_DESCS);
         check_quiet(vm);
-        qtest_qmp_device_add(vm->qts, "idxd-ims", "dsa",
-                             "{ 'addr': '4', 'wqs': 64, 'wq-entries': 128 }");
-        idxd_vm_rediscover(vm);
+        idxd_vm_plug(vm, 64, 128);
     }
     check_usable(vm);
     idxd_vm_free(vm);
+}
+
+static void test_unplug_acpi(void)
+{
+    check_unplug(idxd_vm_new_pc(VM_OPTS));
+}
+
+static void test_unplug_port(void)
+{
+    if (!qtest_has_device("pcie-root-port")) {
+        g_test_skip("this QEMU has no pcie-root-port");
+        return;
+    }
+    check_unplug(idxd_vm_new_port(VM_OPTS));
 }
 
 void idxd_ims_add_life_tests(void)
@@ -390,5 +402,6 @@ void idxd_ims_add_life_tests(void)
     qtest_add_func("/idxd-ims/life/flr", test_flr);
     qtest_add_func("/idxd-ims/life/system-reset", test_system_reset);
     qtest_add_func("/idxd-ims/life/bus-master-off", test_bus_master_off);
-    qtest_add_func("/idxd-ims/life/unplug", test_unplug);
+    qtest_add_func("/idxd-ims/life/unplug-acpi", test_unplug_acpi);
+    qtest_add_func("/idxd-ims/life/unplug-port", test_unplug_port);
 }

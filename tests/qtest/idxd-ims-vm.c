@@ -19,6 +19,16 @@
 #define ECAM_ENABLE     1
 #define MCH_PCIEXBAR    0x60
 
+/* A root port, with a window for the BARs of what is behind it */
+#define PORT_DEVFN      QPCI_DEVFN(5, 0)
+#define PORT_BUS        1
+#define PORT_WINDOW     0xe0000000u
+#define PORT_LIMIT      0xefffffffu
+/* Hot plug by the port itself: ACPI would have to be asked on each event */
+#define PORT_MACHINE    "q35 -global " \
+                        "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off " \
+                        "-device pcie-root-port,id=port,chassis=1,addr=5"
+
 static void idxd_vm_enable_ecam(IdxdVM *vm)
 {
     g_autofree QPCIDevice *mch = qpci_device_find(vm->bus, 0);
@@ -26,12 +36,69 @@ static void idxd_vm_enable_ecam(IdxdVM *vm)
     qpci_config_writel(mch, MCH_PCIEXBAR, ECAM_BASE | ECAM_ENABLE);
 }
 
+static void idxd_vm_open_port(IdxdVM *vm)
+{
+    g_autofree QPCIDevice *port = qpci_device_find(vm->bus, PORT_DEVFN);
+
+    qpci_config_writeb(port, PCI_SECONDARY_BUS, PORT_BUS);
+    qpci_config_writeb(port, PCI_SUBORDINATE_BUS, PORT_BUS);
+    qpci_config_writew(port, PCI_PREF_MEMORY_BASE, PORT_WINDOW >> 16);
+    qpci_config_writew(port, PCI_PREF_MEMORY_LIMIT, PORT_LIMIT >> 16);
+    qpci_config_writel(port, PCI_PREF_BASE_UPPER32, 0);
+    qpci_config_writel(port, PCI_PREF_LIMIT_UPPER32, 0);
+    qpci_config_writew(port, PCI_COMMAND,
+                       PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+}
+
+/* Power and its indicator, as a driver of the slot switches them */
+static void idxd_vm_port_power(IdxdVM *vm, bool on)
+{
+    g_autofree QPCIDevice *port = qpci_device_find(vm->bus, PORT_DEVFN);
+    unsigned reg = qpci_find_capability(port, PCI_CAP_ID_EXP, 0) +
+                   PCI_EXP_SLTCTL;
+    uint16_t ctl = qpci_config_readw(port, reg);
+
+    ctl &= ~(PCI_EXP_SLTCTL_PCC | PCI_EXP_SLTCTL_PIC);
+    ctl |= on ? PCI_EXP_SLTCTL_PWR_IND_ON
+              : PCI_EXP_SLTCTL_PCC | PCI_EXP_SLTCTL_PWR_IND_OFF;
+    qpci_config_writew(port, reg, ctl);
+}
+
+void idxd_vm_unplug(IdxdVM *vm)
+{
+    if (!vm->port) {
+        qpci_unplug_acpi_device_test(vm->qts, "dsa", IDXD_VM_SLOT);
+        return;
+    }
+    qtest_qmp_device_del_send(vm->qts, "dsa");
+    idxd_vm_port_power(vm, false);
+    qtest_qmp_eventwait(vm->qts, "DEVICE_DELETED");
+}
+
+void idxd_vm_plug(IdxdVM *vm, unsigned wqs, unsigned entries)
+{
+    if (vm->port) {
+        qtest_qmp_device_add(vm->qts, "idxd-ims", "dsa",
+                             "{ 'bus': 'port', 'wqs': %u, 'wq-entries': %u }",
+                             wqs, entries);
+        idxd_vm_port_power(vm, true);
+    } else {
+        qtest_qmp_device_add(vm->qts, "idxd-ims", "dsa",
+                             "{ 'addr': %s, 'wqs': %u, 'wq-entries': %u }",
+                             stringify(IDXD_VM_SLOT), wqs, entries);
+    }
+    idxd_vm_rediscover(vm);
+}
+
 void idxd_vm_rediscover(IdxdVM *vm)
 {
-    QPCIAddress addr = { .devfn = DEVFN };
+    QPCIAddress addr = { .devfn = vm->port ? PORT_BUS << 8 : DEVFN };
 
     if (vm->ecam) {
         idxd_vm_enable_ecam(vm);
+    }
+    if (vm->port) {
+        idxd_vm_open_port(vm);
     }
     qpci_device_init(&vm->dev.pci, vm->bus, &addr);
     qidxd_init(&vm->dev, &vm->alloc);
@@ -43,9 +110,12 @@ static IdxdVM *idxd_vm_start(const char *machine, const char *opts)
     IdxdVM *vm = g_new0(IdxdVM, 1);
 
     vm->ecam = g_str_has_prefix(machine, "q35");
+    vm->port = !strcmp(machine, PORT_MACHINE);
     vm->args = g_strdup_printf("-machine %s -nodefaults -device "
-                               "idxd-ims,id=dsa,addr=0x%x%s%s", machine,
-                               IDXD_VM_SLOT, *opts ? "," : "", opts);
+                               "idxd-ims,id=dsa,%s%s%s", machine,
+                               vm->port ? "bus=port"
+                                        : "addr=" stringify(IDXD_VM_SLOT),
+                               *opts ? "," : "", opts);
     vm->qts = qtest_init(vm->args);
     pc_alloc_init(&vm->alloc, vm->qts, ALLOC_NO_FLAGS);
     vm->bus = qpci_new_pc(vm->qts, &vm->alloc);
@@ -64,6 +134,11 @@ IdxdVM *idxd_vm_new_iommu(const char *iommu, const char *opts)
     g_autofree char *machine = g_strdup_printf("q35 -device %s", iommu);
 
     return idxd_vm_start(machine, opts);
+}
+
+IdxdVM *idxd_vm_new_port(const char *opts)
+{
+    return idxd_vm_start(PORT_MACHINE, opts);
 }
 
 IdxdVM *idxd_vm_new_pc(const char *opts)

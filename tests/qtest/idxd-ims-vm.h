@@ -18,6 +18,7 @@
 typedef struct IdxdVM {
     char *args;
     bool ecam;
+    bool port;              /* the device is behind a root port */
     QTestState *qts;
     QPCIBus *bus;
     QGuestAllocator alloc;
@@ -35,6 +36,12 @@ IdxdVM *idxd_vm_new(const char *opts);
 IdxdVM *idxd_vm_new_iommu(const char *iommu, const char *opts);
 /* idxd_vm_new_pc: start the older machine, which has ACPI hot plug */
 IdxdVM *idxd_vm_new_pc(const char *opts);
+/* idxd_vm_new_port: q35, with the device in the slot of a root port */
+IdxdVM *idxd_vm_new_port(const char *opts);
+/* idxd_vm_unplug: with the guest's part: ACPI, or the power of the slot */
+void idxd_vm_unplug(IdxdVM *vm);
+/* idxd_vm_plug: after that, a new device with so many WQs and entries */
+void idxd_vm_plug(IdxdVM *vm, unsigned wqs, unsigned entries);
 /* idxd_vm_move: migrate the stopped @vm; its device continues in a new one */
 IdxdVM *idxd_vm_move(IdxdVM *vm);
 void idxd_vm_free(IdxdVM *vm);
