@@ -24,7 +24,8 @@
 #define DST         0x40020000ull       /* two pages */
 #define READ_ONLY   0x40030000ull
 #define LIST        0x40040000ull
-#define HOLE        0x40050000ull
+#define EVENTS      0x40050000ull
+#define HOLE        0x40060000ull
 #define SPACE_SIZE  0x100000
 
 enum { NO_PASID, SPACE_A, SPACE_B, NR_SPACES };
@@ -78,7 +79,7 @@ static void map_page(Iommu *m, unsigned space, uint64_t iova, uint64_t addr,
 static void map_space(Iommu *m, unsigned space)
 {
     static const uint64_t pages[] = {
-        RECORD, SRC, SRC + PAGE, DST, DST + PAGE, LIST,
+        RECORD, SRC, SRC + PAGE, DST, DST + PAGE, LIST, EVENTS,
     };
 
     m->tables[space] = new_pages(m->vm, PAGE);
@@ -458,6 +459,50 @@ static void test_pasid_without_ats(void)
     idxd_vm_free(m.vm);
 }
 
+static void log_start(Iommu *m, uint64_t base, unsigned space)
+{
+    QIdxd *d = &m->vm->dev;
+
+    qidxd_configure(d, 1, NULL);
+    qidxd_writeq(d, DSA_EVLCFG, base | 1);
+    qidxd_writeq(d, DSA_EVLCFG + 8, 64 | (uint64_t)pasids[space] << 16);
+    qidxd_writel(d, DSA_GENCFG, qidxd_readl(d, DSA_GENCFG) | DSA_GENCFG_EVL);
+    qidxd_enable(d, 1);
+    /* There is no place for this record */
+    qidxd_submit(d, 0, DSA_PORTAL_LIMITED, &(QIdxdDesc) {
+        .flags = DSA_FLAG_RECORD, .record = HOLE });
+    qidxd_command_ok(d, DSA_DRAIN_ALL, 0);
+}
+
+/* The event log has a PASID of its own, and may itself be out of reach */
+static void test_event_log(void)
+{
+    Iommu m = { };
+    QIdxd *d;
+    uint64_t event;
+
+    if (!pasid_start(&m)) {
+        return;
+    }
+    d = &m.vm->dev;
+    for (unsigned space = 0; space < NR_SPACES; space++) {
+        fill_memory(&m, space, EVENTS, 0);
+    }
+    log_start(&m, EVENTS, SPACE_B);
+    g_assert_cmphex(qidxd_readq(d, DSA_EVLSTATUS) >> 32, ==, 1);
+    g_assert_cmphex(qidxd_readq(d, DSA_SWERROR), ==, 0);
+    event = place(&m, SPACE_B, EVENTS);
+    g_assert_cmphex(DSA_SWERR_CODE(qtest_readq(m.vm->qts, event)), ==,
+                    DSA_ST_CR_FAULT);
+    g_assert_cmphex(qtest_readq(m.vm->qts, event + 16), ==, HOLE);
+    check_memory(&m, NO_PASID, EVENTS, 0);
+    check_memory(&m, SPACE_A, EVENTS, 0);
+    log_start(&m, HOLE, SPACE_B);
+    g_assert_cmphex(qidxd_readq(d, DSA_EVLSTATUS) >> 32, ==, 0);
+    g_assert_cmphex(DSA_SWERR_CODE(qidxd_readq(d, DSA_SWERROR)), ==, 0x54);
+    idxd_vm_free(m.vm);
+}
+
 void idxd_ims_add_iommu_tests(void)
 {
     qtest_add_func("/idxd-ims/iommu/ats", test_ats);
@@ -466,4 +511,5 @@ void idxd_ims_add_iommu_tests(void)
     qtest_add_func("/idxd-ims/iommu/shared", test_shared);
     qtest_add_func("/idxd-ims/iommu/pasid-without-ats",
                    test_pasid_without_ats);
+    qtest_add_func("/idxd-ims/iommu/event-log", test_event_log);
 }
