@@ -24,7 +24,7 @@ Queue queues[MAX_VECTORS];
 static const QueueOps *queue_ops;
 static unsigned msix_cap;
 static uint32_t table_address;
-static const char *marker;
+static const char *tracing;
 static FILE *qtest_in, *qtest_out;
 static pid_t qemu_pid;
 
@@ -70,6 +70,21 @@ uint32_t mem_read(uint32_t address)
     return value_of(qtest_command("readl 0x%x", address));
 }
 
+/* As many as fit in a line. The answer has bytes, as they lie in memory. */
+void mem_read_words(uint32_t address, uint32_t words[], unsigned count)
+{
+    const char *hex = qtest_command("read 0x%x 0x%x", address, 4 * count);
+    uint32_t value;
+
+    hex += strlen(" 0x");
+    for (unsigned i = 0; i < count; i++) {
+        if (sscanf(hex + 8 * i, "%8x", &value) != 1) {
+            errx(1, "qtest answered without data: %s", hex);
+        }
+        words[i] = __builtin_bswap32(value);
+    }
+}
+
 void mem_write_bytes(uint32_t address, const void *data, size_t size)
 {
     const uint8_t *bytes = data;
@@ -81,10 +96,14 @@ void mem_write_bytes(uint32_t address, const void *data, size_t size)
     qtest_command("write 0x%x 0x%zx 0x%s", address, size, hex);
 }
 
+static uint32_t config_address(unsigned offset)
+{
+    return 0x80000000u | DEVICE_SLOT << 11 | (offset & ~3u);
+}
+
 static void config_select(unsigned offset)
 {
-    qtest_command("outl 0xcf8 0x%x",
-                  0x80000000u | DEVICE_SLOT << 11 | (offset & ~3u));
+    qtest_command("outl 0xcf8 0x%x", config_address(offset));
 }
 
 static uint32_t config_read(unsigned offset)
@@ -160,18 +179,40 @@ void msix_set_enabled(bool enabled)
     config_write(msix_cap, control | (enabled ? 0x80000000u : 0));
 }
 
+void msix_set_function_masked(bool masked)
+{
+    uint32_t control = config_read(msix_cap) & 0x3fffffff;
+
+    config_write(msix_cap, control | 0x80000000u | (masked ? 0x40000000u : 0));
+}
+
 void msix_set_masked(unsigned vector, bool masked)
 {
     mem_write(table_address + vector * 16 + 12, masked);
 }
 
+void msix_set_message(unsigned vector, uint32_t address, uint32_t data)
+{
+    mem_write(table_address + vector * 16, address);
+    mem_write(table_address + vector * 16 + 4, 0);
+    mem_write(table_address + vector * 16 + 8, data);
+}
+
 void msix_program(unsigned vectors)
 {
     for (unsigned v = 0; v < vectors; v++) {
-        mem_write(table_address + v * 16, MESSAGE_WORD(v));
-        mem_write(table_address + v * 16 + 4, 0);
-        mem_write(table_address + v * 16 + 8, v + 1);
+        msix_set_message(v, MESSAGE_WORD(v), v + 1);
     }
+}
+
+uint32_t msix_table_address(void)
+{
+    return table_address;
+}
+
+uint32_t msix_control_select(void)
+{
+    return config_address(msix_cap);
 }
 
 /* --- Vectors under fire --- */
@@ -185,14 +226,28 @@ void vectors_reset(unsigned vectors)
     qtest_command("memset 0x%x 0x%x 0", MESSAGE_WORD(0), 4 * vectors);
 }
 
+static void tracing_write(const char *file, const char *prefix,
+                          const char *text)
+{
+    char path[256];
+    FILE *f;
+
+    snprintf(path, sizeof(path), "%s/%s", tracing, file);
+    f = fopen(path, "w");
+    if (!f || fprintf(f, "%s%s\n", prefix, text) < 0 || fclose(f)) {
+        err(1, "%s", path);
+    }
+}
+
 /* A line in the kernel's trace, between the calls that it shows. */
 void mark(const char *phase)
 {
-    FILE *f = fopen(marker, "w");
+    tracing_write("trace_marker", "PHASE ", phase);
+}
 
-    if (!f || fprintf(f, "PHASE %s\n", phase) < 0 || fclose(f)) {
-        err(1, "%s", marker);
-    }
+void calls_record(bool on)
+{
+    tracing_write("events/kprobes/enable", "", on ? "1" : "0");
 }
 
 /* Which vectors were delivered since the last look, in one command for all */
@@ -369,12 +424,12 @@ unsigned client_start(int argc, char **argv, const QueueOps *ops)
     unsigned vectors;
 
     if (argc < 7 || strcmp(argv[1], "--vectors") ||
-        strcmp(argv[3], "--marker") || strcmp(argv[5], "--")) {
-        errx(2, "usage: %s --vectors N --marker FILE -- QEMU ARGS...",
+        strcmp(argv[3], "--tracing") || strcmp(argv[5], "--")) {
+        errx(2, "usage: %s --vectors N --tracing DIR -- QEMU ARGS...",
              argv[0]);
     }
     vectors = atoi(argv[2]);
-    marker = argv[4];
+    tracing = argv[4];
     queue_ops = ops;
     if (vectors < 2 || vectors > MAX_VECTORS) {
         errx(2, "--vectors must be 2 to %u", MAX_VECTORS);

@@ -38,7 +38,10 @@ typedef struct QueueOps {
 
 extern Queue queues[MAX_VECTORS];
 
-/* From "--vectors N --marker FILE -- QEMU ARGS...": N, with QEMU started */
+/*
+ * From "--vectors N --tracing DIR -- QEMU ARGS...": N, with QEMU started. DIR is
+ * that of the kernel's tracing.
+ */
 unsigned client_start(int argc, char **argv, const QueueOps *ops);
 void client_end(void);
 
@@ -46,6 +49,7 @@ const char *qtest_command(const char *format, ...)
     __attribute__((format(printf, 1, 2)));
 void mem_write(uint32_t address, uint32_t value);
 uint32_t mem_read(uint32_t address);
+void mem_read_words(uint32_t address, uint32_t words[], unsigned count);
 void mem_write_bytes(uint32_t address, const void *data, size_t size);
 
 /* Wait until a condition holds that the device has to bring about. */
@@ -56,7 +60,13 @@ void bar_map(unsigned bar, uint32_t address);
 /* After the BARs: find the MSI-X table, and let the device work. */
 void device_enable(unsigned vectors);
 void msix_set_enabled(bool enabled);
+/* With MSI-X on */
+void msix_set_function_masked(bool masked);
 void msix_set_masked(unsigned vector, bool masked);
+void msix_set_message(unsigned vector, uint32_t address, uint32_t data);
+uint32_t msix_table_address(void);
+/* For port 0xcf8: the dword whose upper half is the control word */
+uint32_t msix_control_select(void);
 /* Messages for all vectors */
 void msix_program(unsigned vectors);
 
@@ -64,6 +74,8 @@ void msix_program(unsigned vectors);
 void vectors_reset(unsigned vectors);
 /* A line in the kernel's trace, between the calls that it shows */
 void mark(const char *phase);
+/* Whether the kernel's tracing records calls: that takes time. */
+void calls_record(bool on);
 double now_ms(void);
 
 /*

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # From what was observed to figures: one block of key=value lines per run.
-#   awk -f evidence.awk hardware.log monitor.log evidence.log
+#   awk -v tap_file=FILE -f evidence.awk hardware.log monitor.log evidence.log
 # hardware.log   outer QEMU's trace of config writes: what the device itself saw
 # monitor.log    outer QEMU's monitor: what became of each interrupt, of the devices that count
 # evidence.log   nested host, per run: SET_IRQS calls (kprobes), QEMU's trace of the
@@ -52,6 +52,8 @@ $1 == "==" && $2 == "run" {
     guest_enables = host_enables = calls = refused = 0
     bring_up_calls = bring_up_enables = busy = first = last = 0
     bring_up = run[1] == "nvme"         # the clients mark their start, nvme only the end
+    # The others come with sums, in the place of the trace of all calls.
+    traced = run[1] ~ /^(nvme|table|idxd)/
     next
 }
 
@@ -123,6 +125,13 @@ function field(name) {
 
 $1 == "RESULT" { result = result $2 "\n" }
 
+# What a test program said
+$1 == "TAP" {
+    if ($2 == "ok" || $2 == "not")
+        tap[/# SKIP/ ? "skipped" : $2 == "ok" ? "passed" : "failed"]++
+    print substr($0, 5) > tap_file
+}
+
 # "@0x40", where the capability is, to "@0x42", where its control word is.
 function control_word(    digits, i, value) {
     digits = "0123456789abcdef"
@@ -132,15 +141,7 @@ function control_word(    digits, i, value) {
     return sprintf("@0x%x", value + 2)
 }
 
-$1 == "==" && $2 == "end" {
-    print "kernel=" kernel
-    print "release=" release
-    print "outer=" outer
-    print "scenario=" run[1]
-    print "policy=" run[2]
-    print "repeat=" repeat
-    print "noresize=" noresize
-    print "table_size=" table_size
+function print_calls() {
     print "guest_enables=" guest_enables
     print "host_enables=" host_enables
     print "device_enables=" device_enables[slot, control_word()] + 0
@@ -153,6 +154,21 @@ $1 == "==" && $2 == "end" {
     printf "set_irqs_ms=%.1f\n", busy * 1000
     if (run[1] == "nvme")
         printf "bring_up_ms=%.0f\n", (last - first) * 1000
+}
+
+$1 == "==" && $2 == "end" {
+    print "kernel=" kernel
+    print "release=" release
+    print "outer=" outer
+    print "scenario=" run[1]
+    print "policy=" run[2]
+    print "repeat=" repeat
+    print "noresize=" noresize
+    print "table_size=" table_size
+    if (traced)
+        print_calls()
+    if (run[1] == "qtest")
+        printf "passed=%d\nfailed=%d\nskipped=%d\n", tap["passed"], tap["failed"], tap["skipped"]
     printf "%s%s", result, counters[device]
     print ""
 }

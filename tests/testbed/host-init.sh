@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# /init of the nested host: binds one PCI device per run to vfio-pci, starts the
-# QEMU under test on it, and sends what was seen out through serial ports:
+# /init of the nested host: binds one PCI device per run to vfio-pci, starts what the run
+# needs on it (host-runs.sh), and sends what was seen out through serial ports:
 #   ttyS0  this console     ttyS1  the inner guest's console     ttyS2  evidence
 #
 # RUNS (from the kernel command line) lists scenario:policy, separated by commas; the
@@ -34,15 +34,21 @@ load_modules() {
             *) fail "insmod $module: $(cat /tmp/insmod)" ;;
         esac
     done < /modules
+    # One emulated CPU runs all: who waits for a vCPU to wake up keeps it from waking up.
+    echo 0 > /sys/module/kvm/parameters/halt_poll_ns
     [ -c /dev/kvm ] || fail "no /dev/kvm: the outer CPU has neither SVM nor VMX"
     [ -e /sys/class/iommu/dmar0 ] || fail "no IOMMU: is the outer QEMU's intel-iommu there?"
 }
 
 # What reaches the kernel, seen by the kernel: QEMU's own word is not asked.
-probe_set_irqs() {
-    cat > $tracing/kprobe_events <<'EVENTS' || fail "no kprobe on vfio_pci_set_irqs_ioctl"
+probe_calls() {
+    cat > $tracing/kprobe_events <<'EVENTS' || fail "no kprobes on VFIO and KVM"
 p:set_irqs vfio_pci_set_irqs_ioctl flags=%si:u32 index=%dx:u32 start=%cx:u32 count=%r8:u32
 r:set_irqs_ret vfio_pci_set_irqs_ioctl ret=$retval:s32
+p:irqfd kvm_irqfd flags=+8(%si):u32
+r:irqfd_ret kvm_irqfd ret=$retval:s32
+p:route kvm_set_irq_routing
+r:route_ret kvm_set_irq_routing ret=$retval:s32
 EVENTS
     echo 8192 > $tracing/buffer_size_kb
     echo 1 > $tracing/events/kprobes/enable
@@ -54,72 +60,35 @@ bind() {
     [ -e "/sys/bus/pci/drivers/vfio-pci/$1" ] || fail "vfio-pci did not bind $1"
 }
 
-qemu_args() {
-    echo "-L /usr/share/qemu -nodefaults -no-user-config -display none -nic none" \
-        "-trace msix_write_config -trace vfio_msix_early_setup -D /tmp/qemu.log" \
-        "-device vfio-pci,host=$1,addr=5,x-msix-prealloc=$2"
-}
+# shellcheck source=tests/testbed/host-runs.sh
+. /host-runs.sh
 
-# The guest's console, line by line: results and the end of the bring-up are picked out.
-relay() {
-    while IFS= read -r line; do
-        echo "$line" > /dev/ttyS1
-        case $line in
-            RESULT*) echo "$line" >> /tmp/result ;;
-            PHASE*) echo "$line" > $tracing/trace_marker ;;
-        esac
-    done
-}
-
-run_nvme() {
-    mkfifo /tmp/console
-    relay < /tmp/console &
-    # shellcheck disable=SC2046 # words
-    qemu-system-x86_64 $(qemu_args "$1" "$2") \
-        -machine q35,accel=kvm -cpu host -smp "$GUEST_CPUS" -m 256 \
-        -kernel /boot/vmlinuz -initrd /boot/guest.cpio -no-reboot \
-        -append "$(cat /boot/guest.cmdline)" -serial file:/tmp/console
-    status=$?
-    wait
-    rm /tmp/console
-}
-
-# run_client PROGRAM VECTORS BDF POLICY
-run_client() {
-    # shellcheck disable=SC2046 # words
-    "$1" --vectors "$2" --marker $tracing/trace_marker -- \
-        qemu-system-x86_64 $(qemu_args "$3" "$4") -machine q35,accel=qtest -m 128 \
-        > /tmp/result
-    status=$?
-}
-
+# Traces of some scenarios are too long for a serial line: sums do.
 send_evidence() {
-    grep -hE 'set_irqs|PHASE' $tracing/trace
+    case $scenario in
+        nvme | table* | idxd*) grep -hE ' set_irqs|PHASE' $tracing/trace ;;
+        *) awk -f /calls.awk $tracing/trace ;;
+    esac
     cat /tmp/qemu.log /tmp/result
     echo "== end $status"
 }
 
 run_one() {
     bdf=$1 scenario=${2%%:*} policy=${2#*:}
-    step "$scenario with x-msix-prealloc=$policy"
-    bind "$bdf"
+    step "$scenario with $(policy_name)"
+    [ ! -e "/sys/bus/pci/devices/$bdf" ] || bind "$bdf"
     echo > $tracing/trace
     rm -f /tmp/qemu.log /tmp/result
+    touch /tmp/qemu.log /tmp/result
     echo "== run $2" > /dev/ttyS1
     echo "== run $2 $bdf $(uname -r)" > /dev/ttyS2
-    case $scenario in
-        nvme) run_nvme "$bdf" "$policy" ;;
-        table*) run_client table "${scenario#table}" "$bdf" "$policy" ;;
-        # One vector per work queue, and one for the device itself
-        idxd*) run_client idxd $((${scenario#idxd} + 1)) "$bdf" "$policy" ;;
-        *) fail "unknown scenario $scenario" ;;
-    esac
+    run_scenario
     send_evidence > /dev/ttyS2
     [ "$status" = 0 ] || fail "run $2 ended with status $status"
 }
 
 load_modules
-probe_set_irqs
+probe_calls
 slot=16
 for run in $(echo "$RUNS" | tr , ' '); do
     run_one "$(printf 0000:00:%02x.0 $slot)" "$run"

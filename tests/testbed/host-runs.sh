@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=sh disable=SC2154,SC2034 # sourced by host-init.sh
+#
+# What the nested host does for each scenario. run_scenario runs the one in $scenario with
+# $policy on the device $bdf; results go to /tmp/result, how it ended to $status.
+
+# A policy is a value of x-msix-prealloc, or "stock" for the release without the series.
+policy_name() {
+    case $policy in
+        stock) echo "the release" ;;
+        none) echo "no QEMU, or one that a test starts" ;;
+        *) echo "x-msix-prealloc=$policy" ;;
+    esac
+}
+
+qemu_command() {
+    case $policy in
+        stock) program=qemu-stock ;;
+        *) program=qemu-system-x86_64 ;;
+    esac
+    echo "$program -L /usr/share/qemu -nodefaults -no-user-config -display none -nic none" \
+        "-trace msix_write_config -trace vfio_msix_early_setup -D /tmp/qemu.log"
+}
+
+# Comes last: an IOMMU has to be there before.
+assigned_device() {
+    property=,x-msix-prealloc=$policy
+    [ "$policy" != stock ] || property=
+    echo "-device vfio-pci,host=$bdf,addr=5$property"
+}
+
+# The guest's console, line by line: results and marks for the kernel's trace are picked out.
+relay() {
+    while IFS= read -r line; do
+        echo "$line" > /dev/ttyS1
+        case $line in
+            RESULT*) echo "$line" >> /tmp/result ;;
+            PHASE*) echo "$line" > $tracing/trace_marker ;;
+        esac
+    done
+}
+
+# run_guest MACHINE KERNEL_OPTIONS QEMU_OPTION...
+run_guest() {
+    machine=$1 append="$(cat /boot/guest.cmdline) SCENARIO=$scenario MOVES=$MOVES $2"
+    shift 2
+    mkfifo /tmp/console
+    relay < /tmp/console &
+    # shellcheck disable=SC2046 # words
+    $(qemu_command) -machine "$machine" -cpu host -smp "$GUEST_CPUS" -m 256 "$@" \
+        -kernel /boot/vmlinuz -initrd /boot/guest.cpio -no-reboot \
+        -append "$append" -serial file:/tmp/console $(assigned_device)
+    status=$?
+    wait
+    rm /tmp/console
+}
+
+# run_client PROGRAM VECTORS QEMU_OPTION...
+run_client() {
+    program=$1 count=$2
+    shift 2
+    # shellcheck disable=SC2046 # words
+    "$program" --vectors "$count" --tracing $tracing -- $(qemu_command) -m 128 "$@" \
+        $(assigned_device) > /tmp/result
+    status=$?
+}
+
+run_irqfd() {
+    irqfd --vectors "$1" --device "$bdf" > /tmp/result
+    status=$?
+}
+
+# Any program that speaks TAP and starts the QEMU under test itself
+run_qtest() {
+    export QTEST_QEMU_BINARY=/bin/qemu-system-x86_64
+    [ ! -x /bin/qemu-stock ] || export QTEST_QEMU_STOCK_BINARY=/bin/qemu-stock
+    qtest --tap -k > /tmp/tap 2>&1 < /dev/null
+    echo "RESULT exit_status=$?" > /tmp/result
+    sed 's/^/TAP /' /tmp/tap >> /tmp/result
+    status=0
+}
+
+run_scenario() {
+    case $scenario in
+        nvme | affinity) run_guest q35,accel=kvm '' ;;
+        hotplug) run_guest q35,accel=kvm '' ;;
+        remap) run_guest q35,accel=kvm,kernel-irqchip=split intel_iommu=off \
+            -device intel-iommu,intremap=on,caching-mode=on ;;
+        table*) run_client table "${scenario#table}" -machine q35,accel=qtest ;;
+        # One vector per work queue, and one for the device itself
+        idxd*) run_client idxd $((${scenario#idxd} + 1)) -machine q35,accel=qtest ;;
+        mask*) run_client mask "${scenario#mask}" -machine q35,accel=kvm -cpu host -bios /boot/bare.bin ;;
+        irqfd*) run_irqfd "${scenario#irqfd}" ;;
+        qtest) run_qtest ;;
+        *) fail "unknown scenario $scenario" ;;
+    esac
+}
