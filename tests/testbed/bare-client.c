@@ -7,8 +7,6 @@
 #include "bare-client.h"
 #include "client.h"
 
-#define LAPIC_MESSAGE   0xfee00000u     /* to the CPU with APIC id 0 */
-
 static double ticks_per_us;
 
 static uint32_t field_address(size_t offset)
@@ -37,8 +35,25 @@ void bare_run(unsigned command, unsigned vectors, unsigned cycles)
     mem_write(FIELD(vectors), vectors);
     mem_write(FIELD(cycles), cycles);
     mem_write(FIELD(command), command);
-    mem_write(LAPIC_MESSAGE, BARE_WAKE_VECTOR);
+    mem_write(BARE_LAPIC_MESSAGE, BARE_WAKE_VECTOR);
     wait_until(command_ended, command, "bare guest, command");
+}
+
+static uint32_t wakes;
+
+static bool wake_counted(unsigned unused)
+{
+    (void)unused;
+    return mem_read(BARE_COUNTERS + 4 * (BARE_WAKE_VECTOR - BARE_FIRST_VECTOR))
+        != wakes;
+}
+
+void bare_fence(void)
+{
+    wakes = mem_read(BARE_COUNTERS +
+                     4 * (BARE_WAKE_VECTOR - BARE_FIRST_VECTOR));
+    mem_write(BARE_LAPIC_MESSAGE, BARE_WAKE_VECTOR);
+    wait_until(wake_counted, 0, "bare guest, interrupt");
 }
 
 void bare_times(BareTime times[], unsigned cycles)
@@ -77,7 +92,7 @@ void bare_start(void)
 void bare_msix_program(unsigned vectors)
 {
     for (unsigned v = 0; v < vectors; v++) {
-        msix_set_message(v, LAPIC_MESSAGE,
+        msix_set_message(v, BARE_LAPIC_MESSAGE,
                          BARE_FIRST_VECTOR + v % BARE_VECTORS);
     }
 }

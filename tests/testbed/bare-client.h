@@ -9,6 +9,8 @@
 
 #include "bare.h"
 
+#define BARE_LAPIC_MESSAGE      0xfee00000u     /* to the CPU with APIC id 0 */
+
 /* Of one mask and one unmask */
 typedef struct BareTime {
     double mask_us;
@@ -20,6 +22,11 @@ void bare_start(void);
 /* Messages for all vectors, to the guest's CPU; large tables share vectors. */
 void bare_msix_program(unsigned vectors);
 void bare_run(unsigned command, unsigned vectors, unsigned cycles);
+/*
+ * Wait until the CPU has counted all interrupts that it had been sent: of those
+ * that wait, it takes the one with the lowest vector last.
+ */
+void bare_fence(void);
 /* After a command with cycles: what each took */
 void bare_times(BareTime times[], unsigned cycles);
 

@@ -40,13 +40,13 @@ gdt_pointer:
         .word   . - gdt - 1
         .long   gdt
 
-/* Eight bytes per handler; number is that of the vector. */
+/* BARE_HANDLER_SIZE bytes per handler; number is that of the vector. */
         .global handlers
-        .align  8
+        .balign BARE_HANDLER_SIZE
 handlers:
         .set    number, BARE_WAKE_VECTOR
         .rept   BARE_FIRST_VECTOR + BARE_VECTORS - BARE_WAKE_VECTOR
-        .align  8
+        .balign BARE_HANDLER_SIZE
         pushl   $number - BARE_FIRST_VECTOR
         jmp     count
         .set    number, number + 1

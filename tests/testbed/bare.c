@@ -11,7 +11,6 @@
 #define LAPIC_SPURIOUS  0xfee000f0
 #define LAPIC_LINT0     0xfee00350
 #define IDT             0x10000
-#define HANDLER_SIZE    8
 
 #define MSIX_FUNCTION_MASK      (1u << 14 << 16)    /* in the whole dword */
 
@@ -63,7 +62,7 @@ static void interrupts_start(void)
     for (unsigned v = BARE_WAKE_VECTOR; v < BARE_FIRST_VECTOR + BARE_VECTORS;
          v++) {
         uint32_t handler = (uint32_t)handlers +
-                           (v - BARE_WAKE_VECTOR) * HANDLER_SIZE;
+                           (v - BARE_WAKE_VECTOR) * BARE_HANDLER_SIZE;
 
         /* 32-bit interrupt gate, present */
         mem_write(IDT + 8 * v, 8 << 16 | (handler & 0xffff));

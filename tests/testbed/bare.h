@@ -17,6 +17,7 @@
 #define BARE_WAKE_VECTOR        0x20
 #define BARE_FIRST_VECTOR       0x30
 #define BARE_VECTORS            192
+#define BARE_HANDLER_SIZE       16
 
 #ifndef __ASSEMBLER__
 #include <stdint.h>

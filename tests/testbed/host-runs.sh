@@ -65,6 +65,10 @@ run_client() {
     status=$?
 }
 
+run_bare_client() {
+    run_client "$1" "$2" -machine q35,accel=kvm -cpu host -bios /boot/bare.bin
+}
+
 run_irqfd() {
     irqfd --vectors "$1" --device "$bdf" > /tmp/result
     status=$?
@@ -89,7 +93,8 @@ run_scenario() {
         table*) run_client table "${scenario#table}" -machine q35,accel=qtest ;;
         # One vector per work queue, and one for the device itself
         idxd*) run_client idxd $((${scenario#idxd} + 1)) -machine q35,accel=qtest ;;
-        mask*) run_client mask "${scenario#mask}" -machine q35,accel=kvm -cpu host -bios /boot/bare.bin ;;
+        storm*) run_bare_client storm $((${scenario#storm} + 1)) ;;
+        mask*) run_bare_client mask "${scenario#mask}" ;;
         irqfd*) run_irqfd "${scenario#irqfd}" ;;
         qtest) run_qtest ;;
         *) fail "unknown scenario $scenario" ;;
