@@ -3,8 +3,8 @@
  * In the inner guest: readers keep an nvme disk busy while an interrupt of its
  * driver is moved from CPU to CPU, or CPUs go off and come back.
  *
- *   affinity DISK READERS irq NUMBER MOVES
- *   affinity DISK READERS cpus NUMBER ROUNDS
+ *   affinity DISK READERS irq MOVES NUMBER
+ *   affinity DISK READERS cpus ROUNDS NUMBER...
  *
  * Readers are processes with one direct read of a random block at a time; what
  * they read is compared with what was written before. The driver gives up on
@@ -18,8 +18,9 @@
  *
  * cpus: interrupts of queues are managed, their affinity cannot be written to;
  * a CPU that goes off hands those it served to another one. All but CPU 0 go
- * off and come back in each round. An admin command is under way all the time,
- * and its interrupt, NUMBER, is not managed: it is moved between rounds.
+ * off and come back in each round, and the interrupts that this moved are
+ * counted. The first NUMBER is that of the admin queue, which is not managed:
+ * it is moved as well. Admin commands are under way all the time.
  */
 #define _GNU_SOURCE
 #include <err.h>
@@ -41,6 +42,7 @@
 #define BLOCK_SIZE      4096
 #define BLOCKS          256
 #define MAX_READERS     16
+#define MAX_IRQS        8
 /* A move that took no effect in this time is not going to. */
 #define MOVE_LIMIT_MS   5000
 /* Above the driver's own time limit */
@@ -249,37 +251,53 @@ static void irq_move(unsigned irq, unsigned cpu, Moves *moves)
     moves->longest_ms = took > moves->longest_ms ? took : moves->longest_ms;
 }
 
-static void move_irq(unsigned irq, unsigned count, Moves *moves)
+static void move_irq(const unsigned irqs[], unsigned count, Moves *moves)
 {
     for (unsigned i = 1; i <= count; i++) {
-        irq_move(irq, i % cpus, moves);
+        irq_move(irqs[0], i % cpus, moves);
     }
 }
 
-static void cpu_set_online(unsigned cpu, bool online, Moves *moves)
+/* Interrupts that are not where they were, when they were looked at last */
+static unsigned irqs_moved(const unsigned irqs[], unsigned where[])
+{
+    unsigned moved = 0;
+
+    for (unsigned i = 0; irqs[i]; i++) {
+        unsigned now = effective_cpus(irqs[i]);
+
+        moved += where[i] && where[i] != now;
+        where[i] = now;
+    }
+    return moved;
+}
+
+static void cpu_set_online(unsigned cpu, bool online)
 {
     char path[64];
 
     snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%u/online", cpu);
-    moves->tried++;
-    moves->effective += file_write(path, online ? "1" : "0");
+    if (!file_write(path, online ? "1" : "0")) {
+        err(1, "%s", path);
+    }
 }
 
-static void move_cpus(unsigned admin_irq, unsigned rounds, Moves *moves)
+static void move_cpus(const unsigned irqs[], unsigned rounds, Moves *moves)
 {
-    Moves admin = { 0 };
+    unsigned where[MAX_IRQS] = { 0 }, moved = 0;
 
     for (unsigned i = 0; i < rounds; i++) {
         for (unsigned cpu = 1; cpu < cpus; cpu++) {
-            cpu_set_online(cpu, false, moves);
+            irqs_moved(irqs + 1, where);
+            cpu_set_online(cpu, false);
+            moved += irqs_moved(irqs + 1, where);
         }
         for (unsigned cpu = 1; cpu < cpus; cpu++) {
-            cpu_set_online(cpu, true, moves);
-            irq_move(admin_irq, cpu, &admin);
+            cpu_set_online(cpu, true);
+            irq_move(irqs[0], cpu, moves);
         }
     }
-    printf("RESULT admin_moves=%u\n", admin.tried);
-    printf("RESULT admin_moves_effective=%u\n", admin.effective);
+    printf("RESULT queue_moves=%u\n", moved);
 }
 
 /* --- Main --- */
@@ -306,18 +324,23 @@ static void report(unsigned readers, unsigned hung, const Moves *moves)
     printf("RESULT reads=%u\n", reads);
     printf("RESULT reads_wrong=%u\n", wrong);
     printf("RESULT longest_read_ms=%.0f\n", longest);
+    printf("RESULT admin_commands=%u\n", shared->admin_commands);
 }
 
 int main(int argc, char **argv)
 {
-    unsigned readers = argc == 6 ? atoi(argv[2]) : 0, hung = 0;
-    bool by_irq = argc == 6 && !strcmp(argv[3], "irq");
+    unsigned readers = argc > 5 ? atoi(argv[2]) : 0, hung = 0;
+    bool by_irq = argc > 5 && !strcmp(argv[3], "irq");
+    unsigned irqs[MAX_IRQS + 1] = { 0 };
     Moves moves = { 0 };
     double start, deadline;
     pid_t admin;
 
-    if (!readers || readers > MAX_READERS) {
-        errx(2, "usage: %s DISK READERS irq|cpus NUMBER COUNT", argv[0]);
+    if (!readers || readers > MAX_READERS || argc > 5 + MAX_IRQS) {
+        errx(2, "usage: %s DISK READERS irq|cpus COUNT NUMBER...", argv[0]);
+    }
+    for (int i = 5; i < argc; i++) {
+        irqs[i - 5] = atoi(argv[i]);
     }
     cpus = sysconf(_SC_NPROCESSORS_ONLN);
     shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
@@ -330,7 +353,7 @@ int main(int argc, char **argv)
     reader_open(&shared->mover, argv[1]);
 
     start = now_ms();
-    (by_irq ? move_irq : move_cpus)(atoi(argv[4]), atoi(argv[5]), &moves);
+    (by_irq ? move_irq : move_cpus)(irqs, atoi(argv[4]), &moves);
     printf("RESULT moves_ms=%.0f\n", now_ms() - start);
 
     shared->stop = true;
@@ -340,6 +363,5 @@ int main(int argc, char **argv)
     }
     hung += !child_ended(admin, deadline);
     report(readers, hung, &moves);
-    printf("RESULT admin_commands=%u\n", shared->admin_commands);
     return 0;
 }

@@ -24,9 +24,12 @@ irqs() {
     }' /proc/interrupts
 }
 
-admin_irq=$(sed -n 's/^ *\([0-9]*\):.* nvme0q0.*/\1/p' /proc/interrupts)
+# That of the admin queue comes first.
+irq_numbers=$(sed -n 's/^ *\([0-9]*\):.* nvme0q0.*/\1/p' /proc/interrupts)
 case $SCENARIO in
-    hotplug) by=cpus count=$((MOVES / 100)) ;;
+    hotplug)
+        by=cpus count=$((MOVES / 200))
+        irq_numbers="$irq_numbers $(sed -n 's/^ *\([0-9]*\):.* nvme0q[1-9][0-9]*$/\1/p' /proc/interrupts)" ;;
     *) by=irq count=$MOVES ;;
 esac
 if [ "$SCENARIO" = remap ] && ! dmesg | grep -q 'Enabled IRQ remapping'; then
@@ -34,6 +37,7 @@ if [ "$SCENARIO" = remap ] && ! dmesg | grep -q 'Enabled IRQ remapping'; then
 fi
 echo "RESULT vectors=$(grep -c nvme0q /proc/interrupts)"
 echo "PHASE moves"
-affinity "$disk" "$cpus" $by "$admin_irq" "$count" || fail "affinity ended with status $?"
+# shellcheck disable=SC2086 # words
+affinity "$disk" "$cpus" $by "$count" $irq_numbers || fail "affinity ended with status $?"
 echo "PHASE end"
 irqs
