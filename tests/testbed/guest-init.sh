@@ -31,6 +31,7 @@ until [ -b $disk ]; do
 done
 echo "PHASE end"                # of the bring-up
 
+# shellcheck disable=SC2034 # for the scenario
 cpus=$(grep -c ^processor /proc/cpuinfo)
 
 # Complaints of driver and kernel that an interrupt did not come, or came to the wrong place

@@ -60,7 +60,7 @@ bind() {
     [ -e "/sys/bus/pci/drivers/vfio-pci/$1" ] || fail "vfio-pci did not bind $1"
 }
 
-# shellcheck source=tests/testbed/host-runs.sh
+# shellcheck source=/dev/null
 . /host-runs.sh
 
 # Traces of some scenarios are too long for a serial line: sums do.
@@ -70,10 +70,12 @@ send_evidence() {
         *) awk -f /calls.awk $tracing/trace ;;
     esac
     cat /tmp/qemu.log /tmp/result
+    # shellcheck disable=SC2154 # set by run_scenario
     echo "== end $status"
 }
 
 run_one() {
+    # shellcheck disable=SC2034 # for run_scenario
     bdf=$1 scenario=${2%%:*} policy=${2#*:}
     step "$scenario with $(policy_name)"
     [ ! -e "/sys/bus/pci/devices/$bdf" ] || bind "$bdf"

@@ -35,7 +35,7 @@ relay() {
         echo "$line" > /dev/ttyS1
         case $line in
             RESULT*) echo "$line" >> /tmp/result ;;
-            PHASE*) echo "$line" > $tracing/trace_marker ;;
+            PHASE*) echo "$line" > "$tracing/trace_marker" ;;
         esac
     done
 }
@@ -60,7 +60,7 @@ run_client() {
     program=$1 count=$2
     shift 2
     # shellcheck disable=SC2046 # words
-    "$program" --vectors "$count" --tracing $tracing -- $(qemu_command) -m 128 "$@" \
+    "$program" --vectors "$count" --tracing "$tracing" -- $(qemu_command) -m 128 "$@" \
         $(assigned_device) > /tmp/result
     status=$?
 }
@@ -78,7 +78,8 @@ run_irqfd() {
 run_qtest() {
     export QTEST_QEMU_BINARY=/bin/qemu-system-x86_64
     [ ! -x /bin/qemu-stock ] || export QTEST_QEMU_STOCK_BINARY=/bin/qemu-stock
-    qtest --tap -k > /tmp/tap 2>&1 < /dev/null
+    # shellcheck disable=SC2086 # words, from the kernel command line
+    qtest --tap -k $QTEST_ARGS > /tmp/tap 2>&1 < /dev/null
     echo "RESULT exit_status=$?" > /tmp/result
     sed 's/^/TAP /' /tmp/tap >> /tmp/result
     status=0
@@ -95,6 +96,7 @@ run_scenario() {
         idxd*) run_client idxd $((${scenario#idxd} + 1)) -machine q35,accel=qtest ;;
         storm*) run_bare_client storm $((${scenario#storm} + 1)) ;;
         mask*) run_bare_client mask "${scenario#mask}" ;;
+        burst*) run_bare_client burst "${scenario#burst}" ;;
         irqfd*) run_irqfd "${scenario#irqfd}" ;;
         qtest) run_qtest ;;
         *) fail "unknown scenario $scenario" ;;

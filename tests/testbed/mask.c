@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * What mask and unmask cost, and what a burst of unmasks makes of the kernel.
+ * What mask and unmask cost.
  *
  * Starts the QEMU command that follows "--", whose guest is the bare guest
  * under KVM, and lets it work on the MSI-X table of an assigned device that
@@ -11,8 +11,6 @@
  *   spread    the same with many vectors in turn
  *   function  function mask set and cleared, with many vectors unmasked
  *   slow      one cycle at a time, with a pause that lets delivery settle
- *   burst     a table unmasked entry by entry
- *   release   a table unmasked by one write to the function mask
  *
  * Times are those that the guest's CPU sees.
  */
@@ -104,32 +102,6 @@ static void measure(const Measurement *m)
     calls_record(false);
 }
 
-/* From MSI-X off to all vectors live; with the delay after which they settle */
-static void bring_up(const char *name, unsigned vectors, bool one_write)
-{
-    double ms;
-
-    vectors_reset(vectors);
-    calls_record(true);
-    mark(name);
-    ms = now_ms();
-    if (one_write) {
-        msix_set_function_masked(true);
-        for (unsigned v = 0; v < vectors; v++) {
-            msix_set_masked(v, false);
-        }
-        msix_set_function_masked(false);
-    } else {
-        msix_set_enabled(true);
-        bare_run(BARE_UNMASK, vectors, 0);
-    }
-    ms = now_ms() - ms;
-    usleep(3 * SETTLE_US);
-    mark("end");
-    calls_record(false);
-    printf("RESULT %s_ms=%.0f\n", name, ms);
-}
-
 int main(int argc, char **argv)
 {
     static const Measurement measurements[] = {
@@ -151,8 +123,6 @@ int main(int argc, char **argv)
     for (unsigned i = 0; i < sizeof(measurements) / sizeof(*measurements); i++) {
         measure(&measurements[i]);
     }
-    bring_up("burst", vectors, false);
-    bring_up("release", vectors, true);
     calls_record(true);
     printf("RESULT vectors=%u\n", vectors);
     client_end();

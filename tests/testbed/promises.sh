@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash disable=SC2154 # sourced by check: value, number, failed, hung, wqs
+#
+# What the project promises of each run, as TAP. A run is KERNEL/SCENARIO/POLICY.
+
+# expect TITLE RUN VALUE-OR-KEY OPERATOR VALUE-OR-KEY: a missing result is a failure.
+expect() {
+    local title=$1 run=$2 left=${value[$2/$3]-$3} operator=$4 right=${value[$2/$5]-$5} ok=0
+    number=$((number + 1))
+    case $operator in
+        =) [[ $left == "$right" ]] && ok=1 ;;
+        *) [[ $left =~ ^-?[0-9]+$ && $right =~ ^-?[0-9]+$ ]] && (("$left $operator $right")) && ok=1 ;;
+    esac
+    if ((ok)); then
+        echo "ok $number - $run: $title"
+    else
+        failed=$((failed + 1))
+        echo "not ok $number - $run: $title"
+        echo "# wanted $3 $operator $5, found $left and $right"
+    fi
+}
+
+skip() {
+    number=$((number + 1))
+    echo "ok $number - $1 # SKIP $2"
+}
+
+# Old flow on a NORESIZE host, and everything else.
+resizes_expected() {
+    [[ $1 == 6.1/*/@(off|stock) ]]
+}
+
+check_resizes() {
+    local run=$1
+    if [[ $run == 6.1/* ]]; then
+        expect "the host reports NORESIZE" "$run" noresize = 1
+    else
+        expect "the host does not report NORESIZE" "$run" noresize = 0
+    fi
+    expect "kernel and device agree on how often MSI-X was enabled" "$run" device_enables = host_enables
+    if resizes_expected "$run"; then
+        expect "the old flow resizes" "$run" resizes ">" 0
+    else
+        expect "MSI-X is never resized" "$run" resizes_all = 0
+    fi
+}
+
+check_nvme() {
+    local run=$1
+    check_resizes "$run"
+    expect "at least 4 I/O queues" "$run" queues ">=" 4
+    expect "interrupts on every queue" "$run" queues_served = queues
+    expect "the guest reads what it wrote" "$run" data_ok = yes
+    expect "the disk holds what the guest wrote" "$run" disk_ok = yes
+}
+
+check_table() {
+    local run=$1 vectors=$2
+    check_resizes "$run"
+    expect "$vectors vectors unmasked" "$run" vectors = "$vectors"
+    if resizes_expected "$run" && ((vectors <= 64)); then
+        expect "the old flow loses interrupts" "$run" queues_hung ">" 0
+    elif ! resizes_expected "$run"; then
+        expect "no interrupt is lost" "$run" queues_hung = 0
+        expect "every vector delivers" "$run" queues_served = queues
+        expect "at most N + 2 SET_IRQS" "$run" set_irqs "<=" $((vectors + 2))
+    fi
+    [[ $run != 6.12/*/auto ]] ||
+        expect "no more calls than in the old flow" "$run" set_irqs "<=" "${value[${run%auto}off/set_irqs]-missing}"
+}
+
+# The device counts what became of each interrupt. Its vectors are unmasked, and MSI-X is
+# on in the guest, as long as there is work: what it drops is lost.
+check_idxd() {
+    local run=$1
+    check_resizes "$run"
+    expect "$((wqs + 1)) vectors unmasked" "$run" vectors = $((wqs + 1))
+    expect "the device raised an interrupt per completion" "$run" device_raised = fired
+    expect "none was refused" "$run" device_refused = 0
+    if resizes_expected "$run"; then
+        expect "the old flow drops interrupts" "$run" device_dropped ">" 0
+        hung=$((hung + ${value[$run/queues_hung]:-0}))
+    else
+        expect "no interrupt is dropped" "$run" device_dropped = 0
+        expect "no completion is without interrupt" "$run" queues_hung = 0
+        expect "every work queue is served" "$run" queues_served = queues
+        expect "at most N + 2 SET_IRQS" "$run" set_irqs "<=" $((wqs + 1 + 2))
+    fi
+}
+
+# -- Delivery under KVM
+
+check_storm() {
+    local run=$1
+    expect "the device raised an interrupt per copy" "$run" device_raised = fired
+    expect "none was dropped" "$run" device_dropped = 0
+    expect "nothing is delivered while masked" "$run" delivered_masked = 0
+    if [[ $run == */stock ]]; then
+        expect "the old flow sends messages that had been replaced" "$run" delivered_wrong ">" 0
+    else
+        expect "no interrupt is lost" "$run" lost = 0
+        expect "every message is that of the table" "$run" delivered_wrong = 0
+        expect "no SET_IRQS for masks and rewritten messages" "$run" storm_set_irqs "<=" vectors
+        expect "none for masks at full speed" "$run" cycles_set_irqs = 0
+    fi
+}
+
+check_mask() {
+    local run=$1 kind
+    for kind in fast spread slow; do
+        if [[ $run == */stock ]]; then
+            expect "$kind: two SET_IRQS per cycle in the old flow" "$run" "${kind}_set_irqs" = $((2 * ${value[$run/${kind}_cycles]:-0}))
+        else
+            expect "$kind: no SET_IRQS" "$run" "${kind}_set_irqs" = 0
+            expect "$kind: no new routes for the same messages" "$run" "${kind}_routes" = 0
+        fi
+    done
+    [[ $run != */auto ]] || expect "function mask: no SET_IRQS" "$run" function_set_irqs = 0
+}
+
+# Times are those of emulation: shown, not judged.
+show_times() {
+    local kernel=$1 kind
+    for kind in fast spread function slow; do
+        echo "# $kernel: mask and unmask, $kind: ${value[$kernel/mask64/auto/${kind}_cycle_us]-?} us," \
+            "old flow ${value[$kernel/mask64/stock/${kind}_cycle_us]-?} us"
+    done
+    for kind in expedited normal; do
+        echo "# $kernel: irqfd deassign and assign ${value[$kernel/irqfd64/none/irqfd_${kind}_us]-?} us," \
+            "SET_IRQS there and back ${value[$kernel/irqfd64/none/rearm_${kind}_us]-?} us, RCU $kind"
+    done
+}
+
+check_burst() {
+    local run=$1 vectors=$2 kind
+    for kind in entries function; do
+        if [[ $run == */stock ]]; then
+            expect "$kind: one KVM_SET_GSI_ROUTING per vector in the old flow" "$run" "${kind}_routes" ">=" "$vectors"
+        else
+            expect "$kind: at most 16 KVM_SET_GSI_ROUTING" "$run" "${kind}_routes" "<=" 16
+            expect "$kind: at most N + 4 SET_IRQS" "$run" "${kind}_set_irqs" "<=" $((vectors + 4))
+        fi
+    done
+}
+
+# -- A guest that moves interrupts
+
+check_moves() {
+    local run=$1 moves=$2
+    expect "at least $moves moves" "$run" moves ">=" "$moves"
+    expect "every move takes effect" "$run" moves_effective = moves
+    expect "no request is given up" "$run" nvme_timeouts = 0
+    expect "no reader hangs" "$run" readers_hung = 0
+    expect "every reader reads" "$run" readers_served = readers
+    expect "all data is right" "$run" reads_wrong = 0
+    expect "no interrupt comes to the wrong place" "$run" no_irq_handler = 0
+    expect "every CPU gets interrupts" "$run" cpus_interrupted = cpus
+    case $run in
+        */affinity/stock) expect "a move re-arms the vector in the old flow" "$run" moves_set_irqs ">=" moves ;;
+        */auto) expect "no SET_IRQS" "$run" moves_set_irqs = 0 ;;
+    esac
+    [[ $run != */hotplug/* ]] ||
+        expect "interrupts of queues move" "$run" queue_moves ">" 0
+}
+
+# -- A test program
+
+check_qtest() {
+    local run=$1
+    expect "the tests pass" "$run" failed = 0
+    expect "they are run" "$run" passed ">" 0
+    expect "they end well" "$run" exit_status = 0
+}
