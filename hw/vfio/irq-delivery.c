@@ -14,6 +14,7 @@
 #include "qemu/timer.h"
 #include "system/accel-irq.h"
 #include "system/kvm.h"
+#include "system/runstate.h"
 #include "trace.h"
 
 /*
@@ -179,7 +180,8 @@ static int vfio_irq_irqfd_prepare(VFIOIRQDelivery *d, unsigned int nr)
     if (!vfio_irq_delivery_has_messages(d)) {
         return -EINVAL;
     }
-    if (line->virq >= 0) {
+    /* Without routes the message itself says which interrupt it is */
+    if (line->virq >= 0 && !kvm_gsi_direct_mapping()) {
         return accel_irqchip_update_msi_route(line->virq,
                                               pci_get_msi_message(d->pdev, nr),
                                               d->pdev);
@@ -275,21 +277,12 @@ static void vfio_irq_line_no_route(VFIOIRQDelivery *d, unsigned int nr, int ret)
     vfio_irq_line_to_userspace(d, nr);
 }
 
+/* KVM injects an event that it finds in the eventfd */
 static void vfio_irq_line_to_irqfd(VFIOIRQDelivery *d, unsigned int nr)
 {
-    int ret;
-
-    /*
-     * KVM injects an event that it finds, but leaves it in the eventfd, where
-     * it would be found once more after the next mask.
-     */
-    vfio_irq_line_take(d, nr);
-    if (nr >= d->nr_lines || !d->line[nr].is_settling) {
-        return;
-    }
+    int ret = vfio_irq_line_listen(d, nr, &vfio_irq_irqfd_ops);
 
     d->line[nr].is_settling = false;
-    ret = vfio_irq_line_listen(d, nr, &vfio_irq_irqfd_ops);
     if (ret) {
         vfio_irq_report_once(d, &d->reported.no_irqfd, "no KVM irqfd", nr, ret);
         vfio_irq_line_to_userspace(d, nr);
@@ -363,6 +356,22 @@ static void vfio_irq_line_start_settling(VFIOIRQDelivery *d, unsigned int nr)
     line->changed_at = vfio_irq_delivery_now();
     if (line->is_settling || d->pba.is_shown) {
         vfio_irq_delivery_schedule(d);
+    }
+}
+
+/*
+ * Migration saves the local APICs and the PBA now, but no eventfd.  The device
+ * has stopped before, and so has an irqfd delivered all that it has raised.
+ */
+static void vfio_irq_delivery_vm_change(void *opaque, bool running,
+                                        RunState state)
+{
+    VFIOIRQDelivery *d = opaque;
+
+    for (unsigned int nr = 0; !running && nr < d->nr_lines; nr++) {
+        if (d->line[nr].listener == &vfio_irq_userspace_ops) {
+            vfio_irq_line_take(d, nr);
+        }
     }
 }
 
@@ -455,7 +464,6 @@ void vfio_irq_delivery_init(VFIOIRQDelivery *d, VFIOPCIDevice *vdev,
     d->vectors = &vdev->irq_vectors;
     d->is_msix = is_msix;
     d->may_use_irqfd = may_use_irqfd;
-    d->is_suspended = false;
     d->nr_lines = nr_lines;
     d->line = g_new0(VFIOIRQLine, nr_lines);
     d->events = g_new0(uint64_t, nr_lines);
@@ -467,6 +475,9 @@ void vfio_irq_delivery_init(VFIOIRQDelivery *d, VFIOPCIDevice *vdev,
                                    d);
     d->remap_notifier.notify = vfio_irq_delivery_remapped;
     kvm_irqchip_add_remap_notifier(&d->remap_notifier);
+    /* The default priority comes after all devices when the VM stops */
+    d->vm_change =
+        qemu_add_vm_change_state_handler(vfio_irq_delivery_vm_change, d);
 
     /* The bits come with the state of a migration */
     if (is_msix && vfio_irq_pba_is_used(d)) {
@@ -484,6 +495,7 @@ void vfio_irq_delivery_fini(VFIOIRQDelivery *d)
         vfio_irq_line_close(d, nr);
     }
     vfio_irq_pba_hide(d);
+    g_clear_pointer(&d->vm_change, qemu_del_vm_change_state_handler);
     g_clear_pointer(&d->settle_timer, timer_free);
     g_clear_pointer(&d->line, g_free);
     g_clear_pointer(&d->events, g_free);
@@ -519,12 +531,14 @@ void vfio_irq_delivery_update(VFIOIRQDelivery *d)
     for (unsigned int nr = 0; nr < d->nr_lines; nr++) {
         VFIOIRQLine *line = &d->line[nr];
 
-        if (line->listener == &vfio_irq_irqfd_ops) {
+        if (line->listener == &vfio_irq_irqfd_ops &&
+            !kvm_gsi_direct_mapping()) {
             ret = vfio_irq_irqfd_ops.prepare(d, nr);
             if (ret) {
                 vfio_irq_line_no_route(d, nr, ret);
             }
         } else if (line->used) {
+            vfio_irq_line_to_userspace(d, nr);
             vfio_irq_line_start_settling(d, nr);
         }
     }

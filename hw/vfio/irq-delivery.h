@@ -95,6 +95,7 @@ typedef struct VFIOIRQLine {
  * @line: array of @nr_lines
  * @events: array of @nr_lines, how many events userspace took from each line
  * @settle_timer: armed while a vector is settling or the PBA is in use
+ * @vm_change: takes what waits in eventfds when the VM stops
  * @remap_notifier: tells of changes of interrupt remapping
  * @pba: whether QEMU's PBA covers that of the device, and when it last got a
  *       pending bit (QEMU_CLOCK_VIRTUAL, ms)
@@ -112,6 +113,7 @@ struct VFIOIRQDelivery {
     VFIOIRQLine *line;
     uint64_t *events;
     QEMUTimer *settle_timer;
+    VMChangeStateEntry *vm_change;
     Notifier remap_notifier;
     struct {
         bool is_shown;
@@ -196,7 +198,8 @@ void vfio_irq_delivery_adopt(VFIOIRQDelivery *d, unsigned int nr);
  * vfio_irq_delivery_suspend() - listen no more, so that another QEMU can (CPR)
  * @d: the delivery, may be unused
  *
- * Events stay in the eventfds.
+ * Events stay in the eventfds.  It holds for an index that is enabled later
+ * too, until vfio_irq_delivery_resume().
  */
 void vfio_irq_delivery_suspend(VFIOIRQDelivery *d);
 
