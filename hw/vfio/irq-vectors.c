@@ -11,9 +11,6 @@
 #include "hw/vfio/irq-vectors.h"
 #include "trace.h"
 
-/* An adopted vector: the host has an eventfd, but we do not know which one */
-#define FD_UNKNOWN (-2)
-
 /* A guest can cause any number of refusals, but not of messages about them */
 #define MAX_MESSAGES 16
 
@@ -543,6 +540,33 @@ void vfio_irq_vectors_fini(VFIOIRQVectors *v)
     v->table_size = 0;
 }
 
+static uint64_t vfio_irq_vectors_read(int fd)
+{
+    uint64_t count;
+
+    return read(fd, &count, sizeof(count)) == sizeof(count) ? count : 0;
+}
+
+/*
+ * Nobody tells whether the host has an inherited eventfd: let it signal the
+ * vector, and take this one event out again.  To arm it once more to be sure
+ * would be free_irq() and request_irq() for the host, which can lose an edge.
+ */
+static bool vfio_irq_vectors_host_has(VFIOIRQVectors *v, unsigned int nr)
+{
+    int fd = v->vector[nr].wanted;
+    uint64_t before = vfio_irq_vectors_read(fd), after, events;
+
+    vfio_irq_vectors_request(v, VFIO_IRQ_SET_DATA_NONE, nr, 1, NULL);
+    after = vfio_irq_vectors_read(fd);
+    events = before + after - !!after;
+    if (events && write(fd, &events, sizeof(events)) < 0) {
+        warn_report(VFIO_MSG_PREFIX "%s vector %u: %s", v->vbasedev->name,
+                    vfio_irq_vectors_kind(v), nr, strerror(errno));
+    }
+    return after > 0;
+}
+
 static void vfio_irq_vectors_set_enabled(VFIOIRQVectors *v)
 {
     v->enabled = true;
@@ -561,11 +585,15 @@ unsigned int vfio_irq_vectors_enable(VFIOIRQVectors *v)
 void vfio_irq_vectors_adopt(VFIOIRQVectors *v)
 {
     vfio_irq_vectors_set_enabled(v);
-    v->capacity = v->noresize ? vfio_irq_vectors_needed(v) : v->table_size;
+    v->capacity = v->noresize ? 1 : v->table_size;
     v->capacity_is_guess = v->noresize;
     for (unsigned int i = 0; i < v->table_size; i++) {
-        v->vector[i].armed = v->vector[i].wanted >= 0 ? FD_UNKNOWN : -1;
+        if (v->vector[i].wanted >= 0 && vfio_irq_vectors_host_has(v, i)) {
+            v->vector[i].armed = v->vector[i].wanted;
+            v->capacity = MAX(v->capacity, i + 1);
+        }
     }
+    vfio_irq_vectors_arm_range(v, 0, v->capacity);
 }
 
 void vfio_irq_vectors_disable(VFIOIRQVectors *v)

@@ -130,9 +130,10 @@ unsigned int vfio_irq_vectors_enable(VFIOIRQVectors *v);
  * @v: an initialized index; vfio_irq_vectors_arm() was called for each vector
  *     whose eventfd was inherited
  *
- * For a QEMU that continues a VM of another one on the same host (CPR).  The
- * kernel tells neither how many vectors it has allocated nor which eventfds
- * are armed: the first use of each vector makes sure.
+ * For a QEMU that continues a VM of another one on the same host (CPR).  Nobody
+ * else may read the eventfds meanwhile.  A vector for which the host has
+ * another eventfd, or none, is armed where that needs no resize.  How many more
+ * the host has is found out when they are used.
  */
 void vfio_irq_vectors_adopt(VFIOIRQVectors *v);
 

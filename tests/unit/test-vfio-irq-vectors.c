@@ -400,6 +400,9 @@ static void test_adopt(void)
     host.armed[2] = eventfds[0][2];
     arm(&v, 2);
     vfio_irq_vectors_adopt(&v);
+    g_assert_cmpuint(drain(eventfds[0][2]), ==, 0);
+    host.requests = 0;
+    arm(&v, 2);
     g_assert_cmpuint(host.requests, ==, 0);
     arm(&v, 20);
     g_assert_cmpuint(host.downs_with_live, ==, 0);
@@ -431,6 +434,26 @@ static void test_adopt(void)
     arm(&v, 18);
     g_assert_cmpuint(host.downs_with_live, ==, 1);
     check_armed(0, 20, true);
+    teardown(&v);
+}
+
+/* Events that wait stay, and what the host does not have it gets */
+static void test_adopt_eventfds(void)
+{
+    const uint64_t events = 3;
+    VFIOIRQVectors v;
+
+    setup(&v, false, ON_OFF_AUTO_AUTO);
+    host.allocated = MAX_VECTORS;
+    host.armed[2] = eventfds[0][2];
+    host.armed[3] = eventfds[1][3];
+    g_assert_cmpint(write(eventfds[0][2], &events, sizeof(events)), >, 0);
+    arm_range(&v, 2, 5);
+    vfio_irq_vectors_adopt(&v);
+    check_armed(2, 5, true);
+    g_assert_cmpuint(drain(eventfds[0][2]), ==, events);
+    g_assert_cmpuint(drain(eventfds[0][3]), ==, 0);
+    g_assert_cmpuint(drain(eventfds[0][4]), ==, 0);
     teardown(&v);
 }
 
@@ -569,6 +592,7 @@ int main(int argc, char **argv)
     g_test_add_func("/vfio/irq-vectors/growth/replay", test_growth);
     g_test_add_func("/vfio/irq-vectors/growth/bounded", test_growth_bounded);
     g_test_add_func("/vfio/irq-vectors/adopt", test_adopt);
+    g_test_add_func("/vfio/irq-vectors/adopt/eventfds", test_adopt_eventfds);
     g_test_add_func("/vfio/irq-vectors/failing-call", test_failing_call);
     g_test_add_func("/vfio/irq-vectors/random", test_random);
 
