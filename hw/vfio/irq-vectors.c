@@ -70,6 +70,7 @@ static void vfio_irq_vectors_replay(VFIOIRQVectors *v, VFIOIRQVector *vector)
         v->stats.replays++;
     }
     vector->was_live = false;
+    vector->needs_replay = false;
 }
 
 /* What the host did with the eventfds of a request */
@@ -80,7 +81,7 @@ static void vfio_irq_vectors_set_armed(VFIOIRQVectors *v, unsigned int start,
         VFIOIRQVector *vector = &v->vector[i];
 
         vector->armed = armed ? vector->wanted : -1;
-        if (vector->armed >= 0 && vector->was_live) {
+        if (vector->armed >= 0 && vector->needs_replay) {
             vfio_irq_vectors_replay(v, vector);
         }
     }
@@ -95,6 +96,7 @@ static void vfio_irq_vectors_set_was_live(VFIOIRQVectors *v,
 
         vector->was_live |= vector->armed != -1 ||
                             (i < wanted && vector->wanted >= 0);
+        vector->needs_replay |= vector->was_live || vector->refused;
     }
 }
 

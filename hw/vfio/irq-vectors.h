@@ -27,14 +27,17 @@
  * @armed: eventfd that the host has, -1 for none.  A vector without eventfd is
  *         masked in the device, which keeps a pending bit for it
  * @was_live: the index went down while the vector was armed, and it is not
- *            armed again yet.  What the device raised in between is unknown, so
- *            its eventfd gets an event then
+ *            armed again yet: it is the first to be
+ * @needs_replay: the same, or the host had refused to arm it before.  What the
+ *                device raised in between is unknown, so its eventfd gets an
+ *                event when it is armed
  * @refused: the host did not arm the vector and this has been reported
  */
 typedef struct VFIOIRQVector {
     int wanted;
     int armed;
     bool was_live;
+    bool needs_replay;
     bool refused;
 } VFIOIRQVector;
 

@@ -29,7 +29,8 @@ static void fake_down(void)
         host.downs_with_live++;
     }
     for (int i = 0; i < MAX_VECTORS; i++) {
-        host.gaps[i] += host.armed[i] >= 0;
+        /* or would have been, and the guest has it unmasked all the same */
+        host.gaps[i] += host.armed[i] >= 0 || current->vector[i].refused;
         host.armed[i] = -1;
     }
     host.allocated = 0;

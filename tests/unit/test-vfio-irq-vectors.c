@@ -348,6 +348,26 @@ static void test_resize_live_first(void)
     teardown(&v);
 }
 
+/* A vector that the host had refused is unmasked in the guest: it was down too */
+static void test_resize_refused(void)
+{
+    VFIOIRQVectors v;
+
+    setup(&v, true, ON_OFF_AUTO_AUTO);
+    host.grant = 8;
+    vfio_irq_vectors_enable(&v);
+    host.arm_limit = 0;
+    arm(&v, 0);
+    check_armed(0, 1, false);
+
+    host.grant = host.arm_limit = MAX_VECTORS;
+    arm(&v, 20);
+    check_armed(0, 1, true);
+    g_assert_cmpuint(v.stats.replays, ==, 1);
+    g_assert_cmpuint(count_lost(), ==, 0);
+    teardown(&v);
+}
+
 /* Short grant, then the host has more: few resizes, each with replay */
 static void test_growth(void)
 {
@@ -589,6 +609,7 @@ int main(int argc, char **argv)
     g_test_add_func("/vfio/irq-vectors/recovery", test_recovery);
     g_test_add_func("/vfio/irq-vectors/growth/live-first",
                     test_resize_live_first);
+    g_test_add_func("/vfio/irq-vectors/growth/refused", test_resize_refused);
     g_test_add_func("/vfio/irq-vectors/growth/replay", test_growth);
     g_test_add_func("/vfio/irq-vectors/growth/bounded", test_growth_bounded);
     g_test_add_func("/vfio/irq-vectors/adopt", test_adopt);
