@@ -45,6 +45,9 @@
 #define MAX_IRQS        8
 /* A move that took no effect in this time is not going to. */
 #define MOVE_LIMIT_MS   5000
+/* Moves follow each other at once, and now and then after a rest. */
+#define MOVES_PER_REST  10
+#define REST_MS         150
 /* Above the driver's own time limit */
 #define STOP_LIMIT_MS   30000
 
@@ -251,10 +254,23 @@ static void irq_move(unsigned irq, unsigned cpu, Moves *moves)
     moves->longest_ms = took > moves->longest_ms ? took : moves->longest_ms;
 }
 
+/* Long enough for QEMU to give the interrupt to the kernel */
+static void irq_rest(void)
+{
+    double end = now_ms() + REST_MS;
+
+    while (now_ms() < end) {
+        read_one(&shared->mover);
+    }
+}
+
 static void move_irq(const unsigned irqs[], unsigned count, Moves *moves)
 {
     for (unsigned i = 1; i <= count; i++) {
         irq_move(irqs[0], i % cpus, moves);
+        if (i % MOVES_PER_REST == 0) {
+            irq_rest();
+        }
     }
 }
 

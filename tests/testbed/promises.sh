@@ -159,6 +159,9 @@ check_moves() {
         */affinity/stock) expect "a move re-arms the vector in the old flow" "$run" moves_set_irqs ">=" moves ;;
         */auto) expect "no SET_IRQS" "$run" moves_set_irqs = 0 ;;
     esac
+    # Detached by a move after each rest, and attached in the next one
+    [[ $run != */affinity/auto ]] ||
+        expect "the interrupt goes through irqfds in between" "$run" moves_irqfds ">=" $((moves / 10))
     [[ $run != */hotplug/* ]] ||
         expect "interrupts of queues move" "$run" queue_moves ">" 0
 }
