@@ -24,6 +24,9 @@
  */
 #define SETTLE_MS 50
 
+/* A vector that has settled does not wait longer for others. */
+#define COMMIT_WAIT_MS 1000
+
 static const char *vfio_irq_delivery_name(VFIOIRQDelivery *d)
 {
     return d->vectors->vbasedev->name;
@@ -294,6 +297,29 @@ static bool vfio_irq_line_is_due(const VFIOIRQLine *line, int64_t time)
     return line->is_settling && line->changed_at <= time;
 }
 
+/*
+ * An update of the routes costs as much as there are routes.  While a guest
+ * still brings up vectors, one after another, each update serves at least as
+ * many as all updates before: that is log2 of the vectors, however slow it is.
+ */
+static bool vfio_irq_delivery_is_due(VFIOIRQDelivery *d, int64_t time)
+{
+    unsigned int due = 0, attached = 0;
+    bool is_quiet = true;
+
+    for (unsigned int nr = 0; nr < d->nr_lines; nr++) {
+        const VFIOIRQLine *line = &d->line[nr];
+
+        if (vfio_irq_line_is_due(line, time - COMMIT_WAIT_MS)) {
+            return true;
+        }
+        due += vfio_irq_line_is_due(line, time);
+        attached += line->listener == &vfio_irq_irqfd_ops;
+        is_quiet &= !line->is_settling || vfio_irq_line_is_due(line, time);
+    }
+    return is_quiet || due >= attached;
+}
+
 /* All that have not changed since @time, with one update of the routes */
 static void vfio_irq_delivery_settle(VFIOIRQDelivery *d, int64_t time)
 {
@@ -329,7 +355,9 @@ static void vfio_irq_delivery_tick(void *opaque)
     int64_t time = vfio_irq_delivery_now() - SETTLE_MS;
     bool is_waiting = false;
 
-    vfio_irq_delivery_settle(d, time);
+    if (vfio_irq_delivery_is_due(d, time)) {
+        vfio_irq_delivery_settle(d, time);
+    }
 
     for (unsigned int nr = 0; nr < d->nr_lines && !is_waiting; nr++) {
         is_waiting = d->line[nr].is_settling;
