@@ -91,7 +91,7 @@ static bool vfio_irq_pba_is_used(VFIOIRQDelivery *d)
     return false;
 }
 
-/* A vector without eventfd is masked in the device, and pending there */
+/* A vector that the host has no eventfd for is pending in the device */
 static void vfio_irq_pba_mirror(VFIOIRQDelivery *d, unsigned int nr,
                                 bool is_pending)
 {
@@ -125,6 +125,7 @@ static void vfio_irq_line_take(VFIOIRQDelivery *d, unsigned int nr)
 
     d->events[nr]++;
     if (vfio_irq_line_is_masked(d, nr)) {
+        line->is_mirrored = false;
         vfio_irq_pba_show(d);
     }
     msg = d->is_msix ? msix_get_message(d->pdev, nr)
@@ -202,7 +203,15 @@ static int vfio_irq_irqfd_attach(VFIOIRQDelivery *d, unsigned int nr)
 
     trace_vfio_irq_delivery_attach(vfio_irq_delivery_name(d), nr, line->virq,
                                    ret);
-    line->stats.attaches += !ret;
+    if (!ret) {
+        line->stats.attaches++;
+        /*
+         * KVM has injected an event that it found, but left it in the eventfd,
+         * where it would be found once more after the next mask.  What comes
+         * from now on never gets there: KVM takes it when it is signalled.
+         */
+        event_notifier_test_and_clear(&line->eventfd);
+    }
     return ret;
 }
 
@@ -280,7 +289,6 @@ static void vfio_irq_line_no_route(VFIOIRQDelivery *d, unsigned int nr, int ret)
     vfio_irq_line_to_userspace(d, nr);
 }
 
-/* KVM injects an event that it finds in the eventfd */
 static void vfio_irq_line_to_irqfd(VFIOIRQDelivery *d, unsigned int nr)
 {
     int ret = vfio_irq_line_listen(d, nr, &vfio_irq_irqfd_ops);
@@ -451,8 +459,6 @@ static bool vfio_irq_line_open(VFIOIRQDelivery *d, unsigned int nr)
 
     line->used = true;
     if (d->is_msix) {
-        /* From now on what is pending comes to the eventfd */
-        vfio_irq_pba_mirror(d, nr, false);
         msix_vector_use(d->pdev, nr);
     }
     vfio_irq_line_to_userspace(d, nr);
@@ -535,6 +541,10 @@ void vfio_irq_delivery_unmask(VFIOIRQDelivery *d, unsigned int nr)
     if (!vfio_irq_line_open(d, nr)) {
         return;
     }
+    if (d->is_msix) {
+        /* What is pending in the device comes to the eventfd now */
+        vfio_irq_pba_mirror(d, nr, false);
+    }
     vfio_irq_line_start_settling(d, nr);
     vfio_irq_vectors_arm(d->vectors, nr,
                          event_notifier_get_fd(&d->line[nr].eventfd));
@@ -582,10 +592,11 @@ void vfio_irq_delivery_poll(VFIOIRQDelivery *d, unsigned int first,
         if (nr == first || nr % 32 == 0) {
             device_pba = vfio_pci_msix_read_pba(d->vdev, nr / 32);
         }
-        if (!d->line[nr].used) {
+        if (d->vectors->vector[nr].armed == -1) {
             vfio_irq_pba_mirror(d, nr, extract32(device_pba, nr % 32, 1));
-        } else if (d->line[nr].listener == &vfio_irq_userspace_ops &&
-                   vfio_irq_line_is_masked(d, nr)) {
+        }
+        if (d->line[nr].listener == &vfio_irq_userspace_ops &&
+            vfio_irq_line_is_masked(d, nr)) {
             vfio_irq_line_take(d, nr);
         }
     }

@@ -63,7 +63,7 @@ typedef struct VFIOIRQDeliveryOps {
  * @virq: KVM's GSI of the route, -1 for none
  * @is_settling: gets its irqfd when it has not changed for a while
  * @is_unroutable: waits for a change of interrupt remapping
- * @is_mirrored: not used, and its pending bit is a copy of the device's
+ * @is_mirrored: not armed, and its pending bit is a copy of the device's
  * @changed_at: when the guest unmasked it, QEMU_CLOCK_VIRTUAL in ms
  * @stats: changes of the irqfd since the index was enabled
  */
