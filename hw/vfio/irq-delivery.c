@@ -206,9 +206,8 @@ static int vfio_irq_irqfd_attach(VFIOIRQDelivery *d, unsigned int nr)
     if (!ret) {
         line->stats.attaches++;
         /*
-         * KVM has injected an event that it found, but left it in the eventfd,
-         * where it would be found once more after the next mask.  What comes
-         * from now on never gets there: KVM takes it when it is signalled.
+         * KVM has injected an event that it found, but reads the eventfd only
+         * with the next one.  Nobody else shall find it again.
          */
         event_notifier_test_and_clear(&line->eventfd);
     }
