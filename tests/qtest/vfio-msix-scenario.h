@@ -67,12 +67,4 @@ void vfio_msix_test_arm_refusal(const void *scenario);
 void vfio_msix_test_fail_each(const void *scenario);
 void vfio_msix_test_short_then_growth(const void *scenario);
 
-/* Rewritten messages and pending bits, see vfio-msix-rewrite.c */
-void vfio_msix_test_rewrite(const void *scenario);
-void vfio_msix_test_pba(const void *scenario);
-
-/* What QEMU 10.2 does instead; they free @m */
-void vfio_msix_check_old_rewrite(VFIOMsixModel *m);
-void vfio_msix_check_old_pba(VFIOMsixModel *m);
-
 #endif

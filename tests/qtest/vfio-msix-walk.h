@@ -12,19 +12,17 @@
  * vfio_msix_walk() - do random things to @m
  * @m: a fresh model; each step is checked, see vfio-msix-model.h
  * @seed: of the walk, which it determines completely
- * @fires: goes on until the device has raised as many interrupts
+ * @steps: how many
  *
- * The guest masks and unmasks entries and the function, rewrites messages in
- * several ways, masked or not, reads the PBA, turns MSI-X off and on, and
- * resets the machine. Time passes between its steps. The device
+ * The guest masks and unmasks entries and the function, rewrites messages of
+ * masked entries, turns MSI-X off and on, and resets the machine. The device
  * raises one or many vectors at any time, and those that were armed while the
  * host has the index off. The host refuses to allocate or to arm, or fails
  * single requests, for some time.
+ *
+ * A message is not rewritten while its entry is unmasked.
  */
-void vfio_msix_walk(VFIOMsixModel *m, uint32_t seed, uint64_t fires);
-
-/** vfio_msix_walk_fires() - how long: QTEST_VFIO_FIRES, or what CI has time for */
-unsigned vfio_msix_walk_fires(void);
+void vfio_msix_walk(VFIOMsixModel *m, uint32_t seed, unsigned steps);
 
 /**
  * vfio_msix_walk_seed() - the seed to use: QTEST_VFIO_SEED, or a random one

@@ -7,9 +7,7 @@
 #include <sys/mman.h>
 #include <linux/vfio.h>
 #include "qemu/atomic.h"
-#include "qemu/bitops.h"
 #include "qemu/bswap.h"
-#include "qemu/timer.h"
 #include "qemu/units.h"
 #include "hw/pci/pci_regs.h"
 #include "vfio-msix-model.h"
@@ -22,9 +20,6 @@
 /* A wait that only ends early; the test fails where it is used up */
 #define WAIT_SECONDS 5
 
-/* Longer than QEMU waits for more of a message */
-#define REWRITE_MS 50
-
 /* Enough to see what goes wrong, without drowning it */
 #define MAX_REPORTS 4
 
@@ -33,8 +28,6 @@ static const char *const violation_names[] = {
     [VFIO_MSIX_WHILE_MASKED] = "delivered while masked",
     [VFIO_MSIX_SPURIOUS] = "spurious",
     [VFIO_MSIX_WRONG] = "wrong message",
-    [VFIO_MSIX_TORN] = "half written message",
-    [VFIO_MSIX_PBA] = "wrong pending bit",
 };
 
 /* The machine */
@@ -107,38 +100,17 @@ static void write_control(VFIOMsixModel *m)
                        (m->fmask ? PCI_MSIX_FLAGS_MASKALL : 0));
 }
 
-/* The other place of vector @v */
-static void new_address(VFIOMsixModel *m, unsigned v)
-{
-    VFIOMsixEntry *e = &m->entry[v];
-    uint64_t first = VFIO_MSIX_MEMORY_BASE + v * sizeof(uint32_t);
-
-    e->address = e->address != first ? first :
-                 first + VFIO_USER_MSIX_MAX * sizeof(uint32_t);
-}
-
-static void new_data(VFIOMsixModel *m, unsigned v)
-{
-    m->entry[v].data = 0x80000000 | ++m->sequence << 11 | v;
-}
-
-static void write_address(VFIOMsixModel *m, unsigned v)
-{
-    write_entry(m, v, PCI_MSIX_ENTRY_LOWER_ADDR, m->entry[v].address);
-    write_entry(m, v, PCI_MSIX_ENTRY_UPPER_ADDR, m->entry[v].address >> 32);
-}
-
-static void write_data(VFIOMsixModel *m, unsigned v)
-{
-    write_entry(m, v, PCI_MSIX_ENTRY_DATA, m->entry[v].data);
-}
-
+/* Place and value are new, the one to come and the one before differ in both */
 static void write_message(VFIOMsixModel *m, unsigned v)
 {
-    new_address(m, v);
-    new_data(m, v);
-    write_address(m, v);
-    write_data(m, v);
+    VFIOMsixEntry *e = &m->entry[v];
+    unsigned place = ++m->sequence % 2 * VFIO_USER_MSIX_MAX + v;
+
+    e->address = VFIO_MSIX_MEMORY_BASE + place * sizeof(uint32_t);
+    e->data = 0x80000000 | m->sequence << 11 | v;
+    write_entry(m, v, PCI_MSIX_ENTRY_LOWER_ADDR, e->address);
+    write_entry(m, v, PCI_MSIX_ENTRY_UPPER_ADDR, e->address >> 32);
+    write_entry(m, v, PCI_MSIX_ENTRY_DATA, e->data);
 }
 
 static void set_up_device(VFIOMsixModel *m)
@@ -296,7 +268,6 @@ static bool check_entry(VFIOMsixModel *m, unsigned v)
         }
     }
     e->must &= !after_raise;
-    e->vanished &= e->must;
     return !e->must || !unmasked || e->starved;
 }
 
@@ -337,8 +308,6 @@ static void note_raised(VFIOMsixModel *m, bool resized, bool refused)
         }
         e->replay |= (resized && e->live) || m->seen[v].torn != e->torn;
         e->torn = m->seen[v].torn;
-        e->vanished |= m->seen[v].lost != e->lost;
-        e->lost = m->seen[v].lost;
         e->live |= vfio_msix_model_unmasked(m, v);
         e->replay |= refused && e->live;
         e->starved &= !m->seen[v].armed;
@@ -490,127 +459,11 @@ void vfio_msix_model_unmask(VFIOMsixModel *m, unsigned v)
     check_unmasked(m, before);
 }
 
-/* Raised in the middle of a rewrite: nothing may arrive before it is over */
-static void raise_between(VFIOMsixModel *m, unsigned v, bool must_wait)
+void vfio_msix_model_rewrite(VFIOMsixModel *m, unsigned v)
 {
-    vfio_user_irqs_fire(m->irqs, INDEX, v);
-    vfio_msix_settle(m->qts, m->irqs);
-    for (unsigned place = v; must_wait && place < PLACES;
-         place += VFIO_USER_MSIX_MAX) {
-        uint32_t before = qatomic_xchg(&m->earlier[place], 0);
-
-        if (qatomic_xchg(&m->memory[place], 0) || before) {
-            violation(m, v, VFIO_MSIX_TORN);
-        }
-    }
-}
-
-static void rewrite_address_first(VFIOMsixModel *m, unsigned v)
-{
-    bool unmasked = vfio_msix_model_unmasked(m, v);
-
-    write_entry(m, v, PCI_MSIX_ENTRY_LOWER_ADDR, m->entry[v].address);
-    raise_between(m, v, unmasked);
-    write_entry(m, v, PCI_MSIX_ENTRY_UPPER_ADDR, m->entry[v].address >> 32);
-    raise_between(m, v, unmasked);
-    write_data(m, v);
-}
-
-/*
- * The upper half of the address differs, too: before, the message goes to where
- * there is nothing. Not for a vector that has something to send then.
- */
-static void rewrite_data_first(VFIOMsixModel *m, unsigned v)
-{
-    bool unmasked = vfio_msix_model_unmasked(m, v);
-
-    if (!m->entry[v].starved) {
-        write_entry(m, v, PCI_MSIX_ENTRY_UPPER_ADDR, 1);
-        vfio_msix_model_pass_time(m, REWRITE_MS);
-    }
-    write_data(m, v);
-    raise_between(m, v, unmasked);
-    write_entry(m, v, PCI_MSIX_ENTRY_LOWER_ADDR, m->entry[v].address);
-    raise_between(m, v, unmasked);
-    write_entry(m, v, PCI_MSIX_ENTRY_UPPER_ADDR, m->entry[v].address >> 32);
-}
-
-static void rewrite_mask_between(VFIOMsixModel *m, unsigned v)
-{
-    bool was_masked = m->entry[v].masked;
-
-    write_address(m, v);
-    raise_between(m, v, vfio_msix_model_unmasked(m, v));
-    vfio_msix_model_write_mask(m, v, true);
-    write_data(m, v);
-    raise_between(m, v, m->enabled);
-    vfio_msix_model_write_mask(m, v, was_masked);
-}
-
-void vfio_msix_model_rewrite(VFIOMsixModel *m, unsigned v, VFIOMsixRewrite how)
-{
-    g_autofree bool *before = all_unmasked(m);
-
-    if (how != VFIO_MSIX_DATA_ONLY) {
-        new_address(m, v);
-    }
-    if (how != VFIO_MSIX_ADDRESS_ONLY) {
-        new_data(m, v);
-    }
-    switch (how) {
-    case VFIO_MSIX_DATA_FIRST:
-        rewrite_data_first(m, v);
-        break;
-    case VFIO_MSIX_ADDRESS_ONLY:
-        write_address(m, v);
-        raise_between(m, v, false);
-        vfio_msix_model_pass_time(m, REWRITE_MS);
-        break;
-    case VFIO_MSIX_DATA_ONLY:
-        write_data(m, v);
-        raise_between(m, v, false);
-        vfio_msix_model_pass_time(m, REWRITE_MS);
-        break;
-    case VFIO_MSIX_MASK_BETWEEN:
-        rewrite_mask_between(m, v);
-        /* this has unmasked it once more */
-        before[v] = false;
-        break;
-    default:
-        rewrite_address_first(m, v);
-        break;
-    }
-    check_unmasked(m, before);
-}
-
-void vfio_msix_model_pass_time(VFIOMsixModel *m, unsigned ms)
-{
-    qtest_clock_step(m->qts, ms * (int64_t)SCALE_MS);
-}
-
-bool vfio_msix_model_pending(VFIOMsixModel *m, unsigned v)
-{
-    return extract32(qpci_io_readl(m->dev, m->bar, VFIO_USER_SERVER_PBA_OFFSET +
-                                   v / 32 * sizeof(uint32_t)), v % 32, 1);
-}
-
-void vfio_msix_model_check_pba(VFIOMsixModel *m)
-{
-    uint32_t pba = 0;
-
-    for (unsigned v = 0; v < m->n; v++) {
-        const VFIOMsixEntry *e = &m->entry[v];
-
-        if (v % 32 == 0) {
-            pba = qpci_io_readl(m->dev, m->bar, VFIO_USER_SERVER_PBA_OFFSET +
-                                v / 32 * sizeof(uint32_t));
-        }
-        /* while it is off the bits are the device's, and so is what it owes */
-        if (m->enabled && !e->may && !e->replay && !e->vanished &&
-            extract32(pba, v % 32, 1) != e->must) {
-            violation(m, v, VFIO_MSIX_PBA);
-        }
-    }
+    g_assert_true(m->entry[v].masked);
+    write_message(m, v);
+    vfio_msix_model_check(m);
 }
 
 void vfio_msix_model_reset(VFIOMsixModel *m)
@@ -621,7 +474,6 @@ void vfio_msix_model_reset(VFIOMsixModel *m)
     for (unsigned v = 0; v < m->n; v++) {
         m->entry[v] = (VFIOMsixEntry) {
             .fired = m->seen[v].fired, .torn = m->seen[v].torn,
-            .lost = m->seen[v].lost,
         };
     }
     m->live_disables = vfio_msix_model_stats(m).live_disables;

@@ -11,12 +11,6 @@
  * down under a vector, or refused a request that may have armed it, because
  * nobody can know what the device did then.
  *
- * The message of an unmasked entry may be rewritten. From the first write on,
- * nothing is sent until the message is complete: not the old one, and not one
- * that is half old and half new.
- *
- * What is raised while masked is pending, and can be read in the PBA.
- *
  * A vector that the host has refused cannot be served. It may stay without
  * interrupts until it is unmasked the next time, provided that it was not
  * working before; what it raises is owed meanwhile.
@@ -50,20 +44,8 @@ typedef enum VFIOMsixViolation {
     VFIO_MSIX_WHILE_MASKED, /* delivered to a masked vector */
     VFIO_MSIX_SPURIOUS,     /* delivered without a raise or a resize */
     VFIO_MSIX_WRONG,        /* delivered with a message not the entry's */
-    VFIO_MSIX_TORN,         /* delivered while its message was half written */
-    VFIO_MSIX_PBA,          /* pending bit is not as it must be */
     VFIO_MSIX_VIOLATIONS,
 } VFIOMsixViolation;
-
-/* How a guest changes the message of an entry, and what it raises meanwhile */
-typedef enum VFIOMsixRewrite {
-    VFIO_MSIX_ADDRESS_FIRST,
-    VFIO_MSIX_DATA_FIRST,
-    VFIO_MSIX_ADDRESS_ONLY, /* the data is the same */
-    VFIO_MSIX_DATA_ONLY,    /* the address is the same */
-    VFIO_MSIX_MASK_BETWEEN, /* masks it after the address, for the data */
-    VFIO_MSIX_REWRITES,
-} VFIOMsixRewrite;
 
 /* One table entry, as the guest knows it, and what it is owed */
 typedef struct VFIOMsixEntry {
@@ -75,8 +57,7 @@ typedef struct VFIOMsixEntry {
     bool replay;            /* the host's index went down, see above */
     bool live;              /* unmasked at some time since MSI-X enable */
     bool starved;           /* refused by the host, and not served since */
-    bool vanished;          /* what is owed is in no PBA: the index was down */
-    uint32_t fired, torn, lost; /* seen at the last check */
+    uint32_t fired, torn;   /* seen at the last check */
 } VFIOMsixEntry;
 
 /**
@@ -123,21 +104,8 @@ void vfio_msix_model_function_mask(VFIOMsixModel *m, bool fmask);
 void vfio_msix_model_mask(VFIOMsixModel *m, unsigned v);
 void vfio_msix_model_unmask(VFIOMsixModel *m, unsigned v);
 
-/**
- * vfio_msix_model_rewrite() - give entry @v a new message
- *
- * It is raised after each part of it that is written.
- */
-void vfio_msix_model_rewrite(VFIOMsixModel *m, unsigned v, VFIOMsixRewrite how);
-
-/** vfio_msix_model_pass_time() - let @ms of virtual time pass */
-void vfio_msix_model_pass_time(VFIOMsixModel *m, unsigned ms);
-
-/** vfio_msix_model_pending() - the bit of @v that the guest reads in the PBA */
-bool vfio_msix_model_pending(VFIOMsixModel *m, unsigned v);
-
-/** vfio_msix_model_check_pba() - compare all pending bits, after a check */
-void vfio_msix_model_check_pba(VFIOMsixModel *m);
+/** vfio_msix_model_rewrite() - give the masked entry @v a new message */
+void vfio_msix_model_rewrite(VFIOMsixModel *m, unsigned v);
 
 /** vfio_msix_model_reset() - reset the machine and set the device up again */
 void vfio_msix_model_reset(VFIOMsixModel *m);
