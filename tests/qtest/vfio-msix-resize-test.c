@@ -13,9 +13,7 @@
  */
 
 #include "qemu/osdep.h"
-#include <sys/resource.h>
 #include <linux/vfio.h>
-#include "qemu/atomic.h"
 #include "vfio-msi-check.h"
 #include "vfio-msix-scenario.h"
 #include "vfio-msix-walk.h"
@@ -111,53 +109,20 @@ static void test_unmask_all(const void *opaque)
 
 /* Masking while the device never stops */
 
-typedef struct Storm {
-    VFIOMsixModel *m;
-    bool stop;
-} Storm;
-
-static gpointer storm_thread(gpointer opaque)
-{
-    Storm *storm = opaque;
-
-    while (!qatomic_read(&storm->stop)) {
-        for (unsigned v = 0; v < storm->m->n; v++) {
-            vfio_user_irqs_fire(storm->m->irqs, VFIO_PCI_MSIX_IRQ_INDEX, v);
-        }
-        g_usleep(20);
-    }
-    return NULL;
-}
-
-static void mask_under_fire(VFIOMsixModel *m, unsigned rounds)
-{
-    /* the thread that fires may have got less time than this one */
-    for (unsigned i = 0;
-         i < rounds || vfio_msix_model_stats(m).fired < rounds; i++) {
-        unsigned v = i * 5 % m->n;
-
-        vfio_msix_model_write_mask(m, v, true);
-        g_assert_true(vfio_msix_model_quiet(m, v));
-        vfio_msix_model_write_mask(m, v, false);
-    }
-}
-
 static void test_under_fire(const void *opaque)
 {
     const VFIOMsixScenario *sc = opaque;
     VFIOMsixModel *m = vfio_msix_start(sc->host, sc->policy, sc->n);
-    Storm storm = { .m = m };
-    GThread *thread;
+    VFIOMsixStorm *storm;
 
     vfio_msix_set_faults(m, (VFIOUserIrqFaults) { .fire_in_window = true });
     vfio_msix_model_enable(m, false);
-    thread = g_thread_new("storm", storm_thread, &storm);
+    storm = vfio_msix_storm_new(m);
     for (unsigned v = 0; v < m->n; v++) {
         vfio_msix_model_write_mask(m, v, false);
     }
-    mask_under_fire(m, g_test_slow() ? 20000 : 1000);
-    qatomic_set(&storm.stop, true);
-    g_thread_join(thread);
+    vfio_msix_mask_under_fire(m, g_test_slow() ? 20000 : 1000);
+    vfio_msix_storm_free(storm);
     vfio_msix_model_check(m);
     vfio_msix_model_fire_live(m, 1);
     vfio_msix_report(m, sc->name);
@@ -289,17 +254,15 @@ static void test_slow_host(const void *opaque)
 {
     const VFIOMsixScenario *sc = opaque;
     VFIOMsixModel *m = vfio_msix_start(sc->host, sc->policy, sc->n);
-    Storm storm = { .m = m };
-    GThread *thread;
+    VFIOMsixStorm *storm;
 
     vfio_msix_set_faults(m, (VFIOUserIrqFaults) { .reply_delay_us = 2000 });
     vfio_msix_model_enable(m, false);
-    thread = g_thread_new("storm", storm_thread, &storm);
+    storm = vfio_msix_storm_new(m);
     for (unsigned v = 0; v < m->n; v++) {
         vfio_msix_model_write_mask(m, v, false);
     }
-    qatomic_set(&storm.stop, true);
-    g_thread_join(thread);
+    vfio_msix_storm_free(storm);
     vfio_msix_model_check(m);
     vfio_msix_report(m, sc->name);
     if (vfio_msix_is_off(sc)) {
@@ -319,7 +282,9 @@ static void test_walk(const void *opaque)
     unsigned steps = vfio_msix_is_off(sc) ? 2000 :
                      g_test_slow() ? 200000 : 20000;
 
-    vfio_msix_walk(m, vfio_msix_walk_seed(), steps);
+    vfio_msix_walk(m, &(VFIOMsixWalk) {
+        .seed = vfio_msix_walk_seed(), .steps = steps,
+    });
     vfio_msix_report(m, sc->name);
     if (vfio_msix_is_off(sc)) {
         g_assert_cmpuint(m->violations[VFIO_MSIX_LOST], >, 0);
@@ -476,20 +441,10 @@ static void add_all(void)
                    test_stock_sparse_child);
 }
 
-/* Two eventfds for each of 2048 vectors; QEMU inherits the limit */
-static void raise_fd_limit(void)
-{
-    struct rlimit limit;
-
-    g_assert_cmpint(getrlimit(RLIMIT_NOFILE, &limit), ==, 0);
-    limit.rlim_cur = limit.rlim_max;
-    g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &limit), ==, 0);
-}
-
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    raise_fd_limit();
+    vfio_msix_raise_fd_limit();
     if (!qtest_has_device("vfio-user-pci")) {
         g_test_message("no vfio-user-pci in this QEMU");
         return g_test_run();
