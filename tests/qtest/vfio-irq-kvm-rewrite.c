@@ -11,58 +11,6 @@
 
 #define INDEX VFIO_PCI_MSIX_IRQ_INDEX
 
-/* All at once, or what differs; the guest need not write in the usual order */
-static const char *const orders[] = {
-    "lhd", "ldh", "hld", "hdl", "dlh", "dhl", "lh", "l", "d",
-};
-
-static bool fits(const char *order, VFIOMsixMessage old, VFIOMsixMessage new)
-{
-    return (strchr(order, 'd') || old.data == new.data) &&
-           (strchr(order, 'l') || old.address == new.address);
-}
-
-/*
- * Rewrites the next vector in turn. Each is on the fast path before if @rested,
- * and on the one through QEMU if not.
- */
-static void rewrite_next(VFIOMsixModel *m, unsigned i, bool rested,
-                         VFIOMsixRewrite how)
-{
-    unsigned v = i % m->n;
-    const VFIOMsixEntry *e = &m->entry[v];
-
-    how.place = (e->place + how.place) % m->places;
-    if (!fits(how.order, e->message,
-              m->machine->message(m, v, how.place))) {
-        return;
-    }
-    if (rested) {
-        vfio_msix_model_rest(m, true);
-    } else {
-        vfio_msix_model_mask(m, v);
-        vfio_msix_model_unmask(m, v);
-    }
-    vfio_msix_model_rewrite_live(m, v, &how);
-    vfio_msix_model_fire(m, v);
-    vfio_msix_model_fire(m, v);
-}
-
-static void rewrite_all_ways(VFIOMsixModel *m, bool rested)
-{
-    unsigned i = 0;
-
-    for (unsigned order = 0; order < ARRAY_SIZE(orders); order++) {
-        for (unsigned place = 1; place < m->places; place++) {
-            for (unsigned raise = 0; raise < 2; raise++) {
-                rewrite_next(m, i++, rested, (VFIOMsixRewrite) {
-                    .place = place, .order = orders[order], .raise = raise,
-                });
-            }
-        }
-    }
-}
-
 void vfio_irq_kvm_test_rewrite(const void *opaque)
 {
     const VFIOIrqKvmScenario *sc = opaque;
@@ -70,8 +18,8 @@ void vfio_irq_kvm_test_rewrite(const void *opaque)
     VFIOMsixModel *m = vfio_irq_kvm_model(sc, &k);
 
     vfio_msix_unmask_in_one(m);
-    rewrite_all_ways(m, false);
-    rewrite_all_ways(m, true);
+    vfio_msix_rewrite_all_ways(m, false);
+    vfio_msix_rewrite_all_ways(m, true);
     vfio_irq_kvm_report(sc, m);
     if (sc->stock) {
         g_assert_cmpuint(m->violations[VFIO_MSIX_WRONG], >, 0);
@@ -208,7 +156,7 @@ static unsigned raise_without_irte(VFIOMsixModel *m, unsigned v)
                                                      m->entry[v].place));
     vfio_irq_remap_invalidate(k->qts);
     vfio_msix_model_write_mask(m, v, false);
-    vfio_irq_kvm_wait_settled(k, VFIO_MSIX_SLOT);
+    vfio_irq_kvm_wait_settled(k, VFIO_MSIX_SLOT, m->n - 1);
     vfio_user_irqs_fire(m->irqs, INDEX, v);
     vfio_msix_wait_drained(m->qts, m->irqs);
     m->machine->flush(m);

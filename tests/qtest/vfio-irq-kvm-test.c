@@ -12,7 +12,6 @@
  */
 
 #include "qemu/osdep.h"
-#include "qemu/cutils.h"
 #include "qemu/host-utils.h"
 #include "vfio-irq-kvm-scenario.h"
 #include "vfio-msix-walk.h"
@@ -404,22 +403,17 @@ static void add_all(void)
     }
 }
 
-/* The number for all walks, of which each takes its share */
-static uint64_t fires_per_walk(void)
+/* Of which each has its share of the interrupts */
+static unsigned count_walks(void)
 {
-    const char *given = g_getenv("QTEST_VFIO_FIRES");
-    uint64_t n = FIRES;
-    unsigned walks = 0;
+    unsigned n = 0;
 
-    if (given && (qemu_strtou64(given, NULL, 0, &n) || !n)) {
-        g_error("QTEST_VFIO_FIRES must be a number above 0, not '%s'", given);
-    }
     for (unsigned i = 0; i < ARRAY_SIZE(tests); i++) {
         if (tests[i].variants & WALK) {
-            walks += ctpop32(tests[i].variants & (ONE_CPU | TWO_CPUS | REMAP));
+            n += ctpop32(tests[i].variants & (ONE_CPU | TWO_CPUS | REMAP));
         }
     }
-    return DIV_ROUND_UP(n, walks);
+    return n;
 }
 
 /* Try it: that there is a /dev/kvm does not say what it can do */
@@ -455,7 +449,7 @@ int main(int argc, char **argv)
         why_not[cpus] = access("/dev/kvm", R_OK | W_OK) ?
                         "no access to /dev/kvm" : probe(cpus);
     }
-    fires = fires_per_walk();
+    fires = vfio_msix_walk_fires(FIRES, count_walks());
     add_all();
     return g_test_run();
 }

@@ -87,8 +87,16 @@ typedef struct VFIOIrqKvmStates {
  */
 VFIOIrqKvmStates vfio_irq_kvm_states(VFIOIrqKvm *k, unsigned slot);
 
-/** vfio_irq_kvm_wait_settled() - wait until none of its vectors is settling */
-VFIOIrqKvmStates vfio_irq_kvm_wait_settled(VFIOIrqKvm *k, unsigned slot);
+/**
+ * vfio_irq_kvm_wait_settled() - wait until QEMU has handed over what it can
+ * @k: the machine
+ * @slot: the device's
+ * @irqfd: number of vectors that KVM must serve then, at least
+ *
+ * Return: as vfio_irq_kvm_states(), at once where QEMU has no such property.
+ */
+VFIOIrqKvmStates vfio_irq_kvm_wait_settled(VFIOIrqKvm *k, unsigned slot,
+                                           unsigned irqfd);
 
 /* With a VFIOIrqKvm as VFIOMsixModelConfig.opaque, and as VFIOMsixModel's */
 extern const VFIOMsixMachine vfio_irq_kvm_machine;

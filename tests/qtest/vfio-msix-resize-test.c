@@ -9,7 +9,8 @@
  * same check has to find the loss: else it would not prove anything.
  *
  * QTEST_QEMU_STOCK_BINARY names a QEMU without that property, for the tests
- * below stock/. QTEST_VFIO_SEED repeats a random walk.
+ * below stock/. QTEST_VFIO_SEED repeats a random walk, QTEST_VFIO_FIRES is the
+ * number of interrupts to raise at least in those with "auto".
  */
 
 #include "qemu/osdep.h"
@@ -275,6 +276,9 @@ static void test_slow_host(const void *opaque)
     vfio_msix_model_free(m);
 }
 
+/* Those that are to be clean */
+#define N_WALKS 3
+
 static void test_walk(const void *opaque)
 {
     const VFIOMsixScenario *sc = opaque;
@@ -283,7 +287,10 @@ static void test_walk(const void *opaque)
                      g_test_slow() ? 200000 : 20000;
 
     vfio_msix_walk(m, &(VFIOMsixWalk) {
-        .seed = vfio_msix_walk_seed(), .steps = steps,
+        .seed = vfio_msix_walk_seed(),
+        .steps = steps,
+        .fires = vfio_msix_is_off(sc) ? 0 : vfio_msix_walk_fires(1, N_WALKS),
+        .live = true,
     });
     vfio_msix_report(m, sc->name);
     if (vfio_msix_is_off(sc)) {
@@ -291,6 +298,18 @@ static void test_walk(const void *opaque)
     } else {
         vfio_msix_assert_clean(m);
     }
+    vfio_msix_model_free(m);
+}
+
+static void test_rewrite(const void *opaque)
+{
+    const VFIOMsixScenario *sc = opaque;
+    VFIOMsixModel *m = vfio_msix_start(sc->host, sc->policy, sc->n);
+
+    vfio_msix_unmask_in_one(m);
+    vfio_msix_rewrite_all_ways(m, false);
+    vfio_msix_report(m, sc->name);
+    vfio_msix_assert_clean(m);
     vfio_msix_model_free(m);
 }
 
@@ -317,6 +336,20 @@ static void test_stock_grow(void)
         vfio_msix_bring_up(m, VFIO_MSIX_ASCENDING);
         vfio_msix_report(m, "stock");
         check_old_flow(m, VFIO_MSIX_ASCENDING);
+        vfio_msix_model_free(m);
+    }
+}
+
+/* Half of a message is sent if it is raised in between */
+static void test_stock_rewrite(void)
+{
+    VFIOMsixModel *m = start_stock(8);
+
+    if (m) {
+        vfio_msix_unmask_in_one(m);
+        vfio_msix_rewrite_all_ways(m, false);
+        vfio_msix_report(m, "stock");
+        g_assert_cmpuint(m->violations[VFIO_MSIX_WRONG], >, 0);
         vfio_msix_model_free(m);
     }
 }
@@ -400,6 +433,7 @@ static const struct {
     { "sparse-enable", test_sparse_enable, 8,
       { "auto on off", "auto on off", "auto on off" } },
     { "dynamic", test_dynamic, 64, { "", "auto", "" } },
+    { "rewrite", test_rewrite, 8, { "auto off", "auto", "auto" } },
     { "walk", test_walk, 48, { "auto off", "auto", "auto" } },
     { "msi", test_msi, 0, { "auto off", "", "" } },
     { "msi-short", test_msi_short, 0, { "auto off", "", "" } },
@@ -436,6 +470,7 @@ static void add_all(void)
         }
     }
     qtest_add_func("vfio-msix-resize/stock/grow", test_stock_grow);
+    qtest_add_func("vfio-msix-resize/stock/rewrite", test_stock_rewrite);
     qtest_add_func("vfio-msix-resize/stock/sparse-enable", test_stock_sparse);
     qtest_add_func("vfio-msix-resize/stock/sparse-enable/subprocess/child",
                    test_stock_sparse_child);

@@ -82,6 +82,16 @@ void vfio_msix_storm_free(VFIOMsixStorm *storm);
  */
 void vfio_msix_mask_under_fire(VFIOMsixModel *m, unsigned rounds);
 
+/**
+ * vfio_msix_rewrite_all_ways() - rewrite messages of unmasked entries
+ * @m: all entries are unmasked
+ * @rested: each vector is on the fast path before, else on the one through QEMU
+ *
+ * In any order of the writes, of all parts or only of those that differ, with
+ * the device raising the vector in between or not. See vfio-msix-rewrite.c.
+ */
+void vfio_msix_rewrite_all_ways(VFIOMsixModel *m, bool rested);
+
 /* Hosts that are short of vectors, see vfio-msix-refusal.c */
 void vfio_msix_test_refusal(const void *scenario);
 void vfio_msix_test_arm_refusal(const void *scenario);

@@ -232,3 +232,13 @@ uint32_t vfio_msix_walk_seed(void)
     g_test_message("seed %u, repeat with QTEST_VFIO_SEED=%u", seed, seed);
     return seed;
 }
+
+uint64_t vfio_msix_walk_fires(uint64_t all, unsigned walks)
+{
+    const char *given = g_getenv("QTEST_VFIO_FIRES");
+
+    if (given && (qemu_strtou64(given, NULL, 0, &all) || !all)) {
+        g_error("QTEST_VFIO_FIRES must be a number above 0, not '%s'", given);
+    }
+    return DIV_ROUND_UP(all, walks);
+}

@@ -46,4 +46,11 @@ void vfio_msix_walk(VFIOMsixModel *m, const VFIOMsixWalk *walk);
  */
 uint32_t vfio_msix_walk_seed(void);
 
+/**
+ * vfio_msix_walk_fires() - how many interrupts a walk is to raise
+ * @all: usual number for all walks of a program, QTEST_VFIO_FIRES changes it
+ * @walks: number of walks that share it
+ */
+uint64_t vfio_msix_walk_fires(uint64_t all, unsigned walks);
+
 #endif

@@ -340,6 +340,12 @@ void vfio_msix_model_check(VFIOMsixModel *m)
     wait_complete(m);
 }
 
+void vfio_msix_model_forget(VFIOMsixModel *m, unsigned v)
+{
+    vfio_user_irqs_snapshot(m->irqs, INDEX, m->seen);
+    m->entry[v].fired = m->seen[v].fired;
+}
+
 /*
  * The end of a step that unmasked those vectors that are now and are not in
  * @before. Only these may be without service, and only where the host refused
@@ -487,30 +493,41 @@ void vfio_msix_model_rewrite(VFIOMsixModel *m, unsigned v)
     vfio_msix_model_check(m);
 }
 
+static unsigned message_register(char part)
+{
+    return part == 'l' ? PCI_MSIX_ENTRY_LOWER_ADDR :
+           part == 'h' ? PCI_MSIX_ENTRY_UPPER_ADDR : PCI_MSIX_ENTRY_DATA;
+}
+
+static uint32_t message_dword(VFIOMsixMessage msg, char part)
+{
+    return part == 'd' ? msg.data : msg.address >> (part == 'h' ? 32 : 0);
+}
+
 void vfio_msix_model_write_live(VFIOMsixModel *m, unsigned v,
                                 const VFIOMsixRewrite *how)
 {
     VFIOMsixEntry *e = &m->entry[v];
     VFIOMsixMessage old = e->message;
+    bool changed = false;
 
     e->place = how->place;
     e->message = m->machine->message(m, v, e->place);
-    for (unsigned i = 0; i < strlen(how->order); i++) {
-        bool data = how->order[i] == 'd', high = how->order[i] == 'h';
+    for (const char *part = how->order; *part; part++) {
+        uint32_t value = message_dword(e->message, *part);
 
-        write_entry(m, v, data ? PCI_MSIX_ENTRY_DATA :
-                          high ? PCI_MSIX_ENTRY_UPPER_ADDR :
-                                 PCI_MSIX_ENTRY_LOWER_ADDR,
-                    data ? e->message.data :
-                    e->message.address >> (high ? 32 : 0));
-        if (how->raise && how->order[i + 1]) {
+        write_entry(m, v, message_register(*part), value);
+        changed |= value != message_dword(old, *part);
+        if (how->raise && changed && part[1]) {
             vfio_user_irqs_fire(m->irqs, INDEX, v);
         }
     }
-    /* what is not written stays as it was: the caller had to choose so */
-    g_assert_true(strchr(how->order, 'd') || e->message.data == old.data);
-    g_assert_true(strchr(how->order, 'l') ||
-                  (uint32_t)e->message.address == (uint32_t)old.address);
+    for (const char *part = "lhd"; *part; part++) {
+        /* what is not written stays as it was: the caller had to choose so */
+        g_assert_true(strchr(how->order, *part) ||
+                      message_dword(e->message, *part) ==
+                      message_dword(old, *part));
+    }
 }
 
 void vfio_msix_model_rewrite_live(VFIOMsixModel *m, unsigned v,

@@ -174,7 +174,8 @@ void vfio_msix_model_rewrite(VFIOMsixModel *m, unsigned v);
  * @place: where the new one goes, other than before
  * @order: what is written: 'l' and 'h', halves of the address, and 'd', the
  *     data. What is left out must be the same in both messages.
- * @raise: the device raises the vector between the writes
+ * @raise: the device raises the vector between the writes, once the first of
+ *     them has made a difference
  */
 typedef struct VFIOMsixRewrite {
     unsigned place;
@@ -224,6 +225,9 @@ void vfio_msix_model_write_mask(VFIOMsixModel *m, unsigned v, bool mask);
  * then compare what was delivered with what must and what may have been.
  */
 void vfio_msix_model_check(VFIOMsixModel *m);
+
+/** vfio_msix_model_forget() - nothing is owed for what @v raised since a check */
+void vfio_msix_model_forget(VFIOMsixModel *m, unsigned v);
 
 /** vfio_msix_model_total() - violations of all kinds */
 unsigned vfio_msix_model_total(const VFIOMsixModel *m);
