@@ -53,7 +53,7 @@ $1 == "==" && $2 == "run" {
     bring_up_calls = bring_up_enables = busy = first = last = 0
     bring_up = run[1] == "nvme"         # the clients mark their start, nvme only the end
     # The others come with sums, in the place of the trace of all calls.
-    traced = run[1] ~ /^(nvme|table|idxd)/
+    traced = run[1] ~ /^(nvme|table|idxd|probe)/
     next
 }
 

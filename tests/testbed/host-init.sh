@@ -62,11 +62,15 @@ bind() {
 
 # shellcheck source=/dev/null
 . /host-runs.sh
+# shellcheck source=tests/testbed/host-probe.sh
+. /host-probe.sh
+# shellcheck source=tests/testbed/posted.sh
+. /posted.sh
 
 # Traces of some scenarios are too long for a serial line: sums do.
 send_evidence() {
     case $scenario in
-        nvme | table* | idxd*) grep -hE ' set_irqs|PHASE' $tracing/trace ;;
+        nvme | table* | idxd* | probe) grep -hE ' set_irqs|PHASE' $tracing/trace ;;
         *) awk -f /calls.awk $tracing/trace ;;
     esac
     cat /tmp/qemu.log /tmp/result

@@ -99,6 +99,8 @@ run_scenario() {
         burst*) run_bare_client burst "${scenario#burst}" ;;
         irqfd*) run_irqfd "${scenario#irqfd}" ;;
         qtest) run_qtest ;;
+        probe) run_probe ;;
+        posted) run_posted ;;
         *) fail "unknown scenario $scenario" ;;
     esac
 }

@@ -32,6 +32,10 @@ optional_programs() {
         programs+=(--program "$stock=qemu-stock")
     fi
     [[ ${runs[*]} != *qtest:* ]] || programs+=(--program "$qtest=qtest")
+    if [[ ${runs[*]} == *probe:* ]]; then
+        [[ -x $probe ]] || die "$probe is missing: build it with scripts/build, or name one with --probe"
+        programs+=(--program "$probe=vfio-irq-probe")
+    fi
 }
 
 build_images() {
@@ -47,13 +51,15 @@ build_images() {
         --file "$here/guest-nvme.sh:/scenarios/nvme" \
         --file "$here/guest-affinity.sh:/scenarios/affinity" \
         --file "$here/guest-affinity.sh:/scenarios/remap" \
-        --file "$here/guest-affinity.sh:/scenarios/hotplug"
+        --file "$here/guest-affinity.sh:/scenarios/hotplug" \
+        --file "$here/guest-posted.sh:/scenarios/posted"
     echo "$cmdline" >"$out/guest.cmdline"
     "$here/initramfs" --output "$out/host.cpio" --busybox "$busybox" --kernel-dir "$kernel_dir" \
         --init "$here/host-init.sh" --module kvm_amd --module kvm_intel \
         --module vfio_pci --module vfio_iommu_type1 \
         --program "$qemu=qemu-system-x86_64" "${clients[@]}" "${programs[@]}" \
-        --file "$here/host-runs.sh:/host-runs.sh" --file "$here/calls.awk:/calls.awk" \
+        --file "$here/host-probe.sh:/host-probe.sh" --file "$here/posted.sh:/posted.sh" \
+        --file "$here/posted.awk:/posted.awk" --file "$here/host-runs.sh:/host-runs.sh" --file "$here/calls.awk:/calls.awk" \
         --file "$image:/boot/vmlinuz" --file "$out/guest.cpio:/boot/guest.cpio" \
         --file "$out/guest.cmdline:/boot/guest.cmdline" --file "$out/bare.bin:/boot/bare.bin" \
         --file /usr/share/seabios/bios-256k.bin:/usr/share/qemu/bios-256k.bin \

@@ -166,6 +166,43 @@ check_moves() {
         expect "interrupts of queues move" "$run" queue_moves ">" 0
 }
 
+# -- The host alone
+
+# The tool on the host, against what QEMU and the hardware saw; it closes what it opens, and
+# a device that it cannot open gets a sentence with the address in it.
+check_probe() {
+    local run=$1 name
+    for name in syntax option missing unbound bound group permission busy cdev; do
+        expect "vfio-irq-probe says what is wrong: $name" "$run" "refuses_$name" = yes
+    done
+    expect "vfio-irq-probe and QEMU see the same table" "$run" probe_vectors = table_size
+    if [[ $run == 6.1/* ]]; then
+        expect "vfio-irq-probe and QEMU see NORESIZE" "$run" "probe_noresize" = true
+        expect "QEMU sees NORESIZE" "$run" noresize = 1
+    else
+        expect "vfio-irq-probe sees no NORESIZE" "$run" probe_noresize = false
+        expect "QEMU sees no NORESIZE" "$run" noresize = 0
+    fi
+    expect "the whole table is granted" "$run" probe_granted = table_size
+    expect "nothing is refused" "$run" probe_refusals = 0
+    expect "the BAR can be mapped with the table in it" "$run" probe_mappable = true
+    expect "the device saw MSI-X on as often as the kernel" "$run" device_enables = host_enables
+    expect "no vector stays allocated" "$run" left_allocated = 0
+    expect "irqfd is possible" "$run" probe_irqfd = yes
+    expect "KVM has 4096 routes" "$run" probe_routes = 4096
+    expect "posting is not possible" "$run" probe_posted = no
+    expect "the IOMMU unit is named as the reason" "$run" probe_unit = 1
+}
+
+# Nothing is posted here: the check for it has to find that out by itself.
+check_posted() {
+    local run=$1
+    expect "interrupts on 4 vectors or more" "$run" posted_vectors ">=" 4
+    expect "each one is found not to be posted" "$run" posted_no = posted_vectors
+    expect "none is taken for posted" "$run" posted_yes = 0
+    expect "the check for posted interrupts fails" "$run" posted_status = 1
+}
+
 # -- A test program
 
 check_qtest() {

@@ -71,7 +71,6 @@ static void step_enable(Walk *w)
     fake_disable();
     fake.fmask = pick(w, 2);
     fake_enable(FAKE_VECTORS);
-    w->is_suspended = false;
 }
 
 static void step_suspend(Walk *w)
