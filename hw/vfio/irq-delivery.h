@@ -195,6 +195,15 @@ void vfio_irq_delivery_poll(VFIOIRQDelivery *d, unsigned int first,
 void vfio_irq_delivery_adopt(VFIOIRQDelivery *d, unsigned int nr);
 
 /**
+ * vfio_irq_delivery_adopt_rest() - use the vectors that came without eventfd
+ * @d: a delivery whose host side is adopted
+ *
+ * The guest has unmasked them while it ran in the other QEMU still, but after
+ * that had sent its eventfds (CPR).
+ */
+void vfio_irq_delivery_adopt_rest(VFIOIRQDelivery *d);
+
+/**
  * vfio_irq_delivery_suspend() - listen no more, so that another QEMU can (CPR)
  * @d: the delivery, may be unused
  *

@@ -593,6 +593,9 @@ void vfio_irq_vectors_adopt(VFIOIRQVectors *v)
         if (v->vector[i].wanted >= 0 && vfio_irq_vectors_host_has(v, i)) {
             v->vector[i].armed = v->vector[i].wanted;
             v->capacity = MAX(v->capacity, i + 1);
+        } else {
+            /* The host may have signalled an eventfd that we have not got */
+            v->vector[i].needs_replay = !v->incremental;
         }
     }
     vfio_irq_vectors_arm_range(v, 0, v->capacity);

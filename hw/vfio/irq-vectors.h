@@ -136,7 +136,8 @@ unsigned int vfio_irq_vectors_enable(VFIOIRQVectors *v);
  * For a QEMU that continues a VM of another one on the same host (CPR).  Nobody
  * else may read the eventfds meanwhile.  A vector for which the host has
  * another eventfd, or none, is armed where that needs no resize.  How many more
- * the host has is found out when they are used.
+ * the host has is found out when they are used.  Each vector whose eventfd was
+ * not inherited may have been raised already: it is replayed when first armed.
  */
 void vfio_irq_vectors_adopt(VFIOIRQVectors *v);
 

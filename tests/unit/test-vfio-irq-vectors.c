@@ -437,6 +437,7 @@ static void test_adopt(void)
     arm(&v, 2);
     vfio_irq_vectors_adopt(&v);
     arm(&v, 20);
+    host.excuses[20] = 1;
     g_assert_cmpuint(host.downs_with_live, ==, 1);
     check_armed(20, 21, true);
     check_armed(2, 3, true);
@@ -457,7 +458,7 @@ static void test_adopt(void)
     teardown(&v);
 }
 
-/* Events that wait stay, and what the host does not have it gets */
+/* Events that wait stay; what the host does not have it gets, with replay */
 static void test_adopt_eventfds(void)
 {
     const uint64_t events = 3;
@@ -472,8 +473,15 @@ static void test_adopt_eventfds(void)
     vfio_irq_vectors_adopt(&v);
     check_armed(2, 5, true);
     g_assert_cmpuint(drain(eventfds[0][2]), ==, events);
-    g_assert_cmpuint(drain(eventfds[0][3]), ==, 0);
-    g_assert_cmpuint(drain(eventfds[0][4]), ==, 0);
+    g_assert_cmpuint(drain(eventfds[0][3]), ==, 1);
+    g_assert_cmpuint(drain(eventfds[0][4]), ==, 1);
+
+    /* The guest has unmasked it when it was too late to inherit its eventfd */
+    arm(&v, 9);
+    check_armed(9, 10, true);
+    g_assert_cmpuint(drain(eventfds[0][9]), ==, 1);
+    arm(&v, 9);
+    g_assert_cmpuint(drain(eventfds[0][9]), ==, 0);
     teardown(&v);
 }
 
