@@ -2,7 +2,9 @@
 /*
  * See client.h. MSI-X: PCI Local Bus Specification 3.0, section 6.8.2.
  */
+#define _GNU_SOURCE
 #include <err.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -15,7 +17,6 @@
 #include <unistd.h>
 #include "client.h"
 
-#define SOCKET_PATH     "/tmp/client.qtest"
 #define DEVICE_SLOT     5               /* addr=5 in the QEMU command */
 #define MESSAGE_WORD(v) (0x1000000u + 4 * (v))
 
@@ -25,8 +26,8 @@ static const QueueOps *queue_ops;
 static unsigned msix_cap;
 static uint32_t table_address;
 static const char *tracing;
-static FILE *qtest_in, *qtest_out;
-static pid_t qemu_pid;
+/* The one that commands go to */
+static QEMUProcess *qemu;
 
 /* --- qtest protocol: one line out, one line back --- */
 
@@ -36,11 +37,11 @@ const char *qtest_command(const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    vfprintf(qtest_out, format, args);
+    vfprintf(qemu->out, format, args);
     va_end(args);
-    fputc('\n', qtest_out);
-    fflush(qtest_out);
-    if (!fgets(line, sizeof(line), qtest_in)) {
+    fputc('\n', qemu->out);
+    fflush(qemu->out);
+    if (!fgets(line, sizeof(line), qemu->in)) {
         errx(1, "QEMU closed the qtest socket after: %s", format);
     }
     if (strncmp(line, "OK", 2)) {
@@ -203,6 +204,14 @@ void msix_program(unsigned vectors)
     for (unsigned v = 0; v < vectors; v++) {
         msix_set_message(v, MESSAGE_WORD(v), v + 1);
     }
+}
+
+/* The pending bits are in BAR 0 too. */
+bool msix_is_pending(unsigned vector)
+{
+    uint32_t pba = config_read(msix_cap + 8) & ~7u;
+
+    return mem_read(BAR_ADDRESS + pba + vector / 32 * 4) >> vector % 32 & 1;
 }
 
 uint32_t msix_table_address(void)
@@ -383,43 +392,74 @@ static void on_qemu_end(void (*handler)(int))
     sigaction(SIGCHLD, &action, NULL);
 }
 
-static void qemu_start(char **argv, int argc)
+int socket_listen(const char *path)
 {
-    struct sockaddr_un address = {
-        .sun_family = AF_UNIX, .sun_path = SOCKET_PATH
-    };
-    int server = socket(AF_UNIX, SOCK_STREAM, 0);
-    char *args[argc + 5];
-    int client;
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    int server = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-    unlink(SOCKET_PATH);
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+    unlink(path);
     if (server < 0 || bind(server, (void *)&address, sizeof(address)) ||
         listen(server, 1)) {
-        err(1, "%s", SOCKET_PATH);
+        err(1, "%s", path);
     }
+    return server;
+}
+
+void qemu_launch(QEMUProcess *q, char **argv, int argc)
+{
+    static unsigned launched;
+    char option[64];
+    char *args[argc + 5];
+
+    snprintf(option, sizeof(option), "unix:/tmp/client.qtest%u", launched++);
+    q->server = socket_listen(option + strlen("unix:"));
     memcpy(args, argv, argc * sizeof(*argv));
     args[argc] = "-qtest";
-    args[argc + 1] = "unix:" SOCKET_PATH;
+    args[argc + 1] = option;
     args[argc + 2] = "-qtest-log";
     args[argc + 3] = "/dev/null";
     args[argc + 4] = NULL;
 
     on_qemu_end(qemu_ended);
-    qemu_pid = fork();
-    if (qemu_pid == 0) {
+    q->pid = fork();
+    if (q->pid == 0) {
         execvp(args[0], args);
         err(127, "%s", args[0]);
     }
-    client = accept(server, NULL, NULL);
-    if (qemu_pid < 0 || client < 0) {
+    if (q->pid < 0) {
         err(1, "starting QEMU");
     }
-    qtest_in = fdopen(client, "r");
-    qtest_out = fdopen(dup(client), "w");
-    close(server);
 }
 
-unsigned client_start(int argc, char **argv, const QueueOps *ops)
+void qemu_use(QEMUProcess *q)
+{
+    int client = accept4(q->server, NULL, NULL, SOCK_CLOEXEC);
+
+    if (client < 0) {
+        err(1, "QEMU's qtest socket");
+    }
+    q->in = fdopen(client, "r");
+    q->out = fdopen(fcntl(client, F_DUPFD_CLOEXEC, 0), "w");
+    close(q->server);
+    qemu = q;
+}
+
+void qemu_end(QEMUProcess *q)
+{
+    on_qemu_end(SIG_DFL);
+    kill(q->pid, SIGTERM);
+    waitpid(q->pid, NULL, 0);
+    on_qemu_end(qemu_ended);
+    if (q->in) {
+        fclose(q->in);
+        fclose(q->out);
+    } else {
+        close(q->server);
+    }
+}
+
+unsigned client_parse(int argc, char **argv, const QueueOps *ops)
 {
     unsigned vectors;
 
@@ -435,13 +475,20 @@ unsigned client_start(int argc, char **argv, const QueueOps *ops)
         errx(2, "--vectors must be 2 to %u", MAX_VECTORS);
     }
     alarm(300);
-    qemu_start(argv + 6, argc - 6);
+    return vectors;
+}
+
+unsigned client_start(int argc, char **argv, const QueueOps *ops)
+{
+    static QEMUProcess only;
+    unsigned vectors = client_parse(argc, argv, ops);
+
+    qemu_launch(&only, argv + 6, argc - 6);
+    qemu_use(&only);
     return vectors;
 }
 
 void client_end(void)
 {
-    on_qemu_end(SIG_DFL);
-    kill(qemu_pid, SIGTERM);
-    waitpid(qemu_pid, NULL, 0);
+    qemu_end(qemu);
 }

@@ -13,6 +13,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <sys/types.h>
 
 #define BAR_ADDRESS     0xe0000000u     /* of BAR 0, which has the MSI-X table */
 #define MAX_VECTORS     256
@@ -36,6 +38,13 @@ typedef struct QueueOps {
     void (*take)(unsigned q);
 } QueueOps;
 
+/* A QEMU, and its qtest socket */
+typedef struct QEMUProcess {
+    pid_t pid;
+    int server;
+    FILE *in, *out;
+} QEMUProcess;
+
 extern Queue queues[MAX_VECTORS];
 
 /*
@@ -44,6 +53,15 @@ extern Queue queues[MAX_VECTORS];
  */
 unsigned client_start(int argc, char **argv, const QueueOps *ops);
 void client_end(void);
+
+/* For clients with more than one QEMU: what client_start() does but for QEMU */
+unsigned client_parse(int argc, char **argv, const QueueOps *ops);
+/* From now on QEMU may not end by itself. */
+void qemu_launch(QEMUProcess *q, char **argv, int argc);
+/* Commands go there from now on. Waits for that QEMU to be up. */
+void qemu_use(QEMUProcess *q);
+void qemu_end(QEMUProcess *q);
+int socket_listen(const char *path);
 
 const char *qtest_command(const char *format, ...)
     __attribute__((format(printf, 1, 2)));
@@ -64,6 +82,7 @@ void msix_set_enabled(bool enabled);
 void msix_set_function_masked(bool masked);
 void msix_set_masked(unsigned vector, bool masked);
 void msix_set_message(unsigned vector, uint32_t address, uint32_t data);
+bool msix_is_pending(unsigned vector);
 uint32_t msix_table_address(void);
 /* For port 0xcf8: the dword whose upper half is the control word */
 uint32_t msix_control_select(void);

@@ -8,6 +8,7 @@
 policy_name() {
     case $policy in
         stock) echo "the release" ;;
+        stock-stock) echo "the release, and nothing else" ;;
         none) echo "no QEMU, or one that a test starts" ;;
         *) echo "x-msix-prealloc=$policy" ;;
     esac
@@ -15,7 +16,7 @@ policy_name() {
 
 qemu_command() {
     case $policy in
-        stock) program=qemu-stock ;;
+        stock*) program=qemu-stock ;;
         *) program=qemu-system-x86_64 ;;
     esac
     echo "$program -L /usr/share/qemu -nodefaults -no-user-config -display none -nic none" \
@@ -24,8 +25,10 @@ qemu_command() {
 
 # Comes last: an IOMMU has to be there before.
 assigned_device() {
-    property=,x-msix-prealloc=$policy
-    [ "$policy" != stock ] || property=
+    case $policy in
+        stock*) property= ;;
+        *) property=,x-msix-prealloc=$policy ;;
+    esac
     echo "-device vfio-pci,host=$bdf,addr=5$property"
 }
 
@@ -69,6 +72,22 @@ run_bare_client() {
     run_client "$1" "$2" -machine q35,accel=kvm -cpu host -bios /boot/bare.bin
 }
 
+# A QEMU that can be moved: its memory has file descriptors.
+movable_command() {
+    echo "$(qemu_command) -m 128 -object memory-backend-memfd,id=ram0,size=128M,share=on" \
+        "-machine q35,accel=kvm,memory-backend=ram0,aux-ram-share=on" \
+        "-cpu host -bios /boot/bare.bin $(assigned_device),id=device"
+}
+
+# From the release to the QEMU under test, from that to itself, or from release to release
+run_cpr() {
+    old=$(movable_command)
+    [ "$policy" != stock ] || policy=auto
+    # shellcheck disable=SC2046,SC2086 # words
+    cpr --vectors "$1" --tracing $tracing -- $old -- $(movable_command) -D /tmp/qemu-new.log > /tmp/result
+    status=$?
+}
+
 run_irqfd() {
     irqfd --vectors "$1" --device "$bdf" > /tmp/result
     status=$?
@@ -78,7 +97,7 @@ run_irqfd() {
 run_qtest() {
     export QTEST_QEMU_BINARY=/bin/qemu-system-x86_64
     [ ! -x /bin/qemu-stock ] || export QTEST_QEMU_STOCK_BINARY=/bin/qemu-stock
-    # shellcheck disable=SC2086 # words, from the kernel command line
+    # shellcheck disable=SC2046,SC2086 # words, from the kernel command line
     qtest --tap -k $QTEST_ARGS > /tmp/tap 2>&1 < /dev/null
     echo "RESULT exit_status=$?" > /tmp/result
     sed 's/^/TAP /' /tmp/tap >> /tmp/result
@@ -95,6 +114,7 @@ run_scenario() {
         # One vector per work queue, and one for the device itself
         idxd*) run_client idxd $((${scenario#idxd} + 1)) -machine q35,accel=qtest ;;
         storm*) run_bare_client storm $((${scenario#storm} + 1)) ;;
+        cpr*) run_cpr $((${scenario#cpr} + 1)) ;;
         mask*) run_bare_client mask "${scenario#mask}" ;;
         burst*) run_bare_client burst "${scenario#burst}" ;;
         irqfd*) run_irqfd "${scenario#irqfd}" ;;

@@ -8,6 +8,7 @@ build_clients() {
     local flags=(-O2 -Wall -Wextra -static)
     gcc "${flags[@]}" -o "$out/table" "$here"/{table,client}.c
     gcc "${flags[@]}" -o "$out/idxd" "$here"/{idxd,idxd-work,client}.c
+    gcc "${flags[@]}" -o "$out/cpr" "$here"/{cpr,transfer,idxd-work,bare-client,client}.c
     gcc "${flags[@]}" -o "$out/storm" "$here"/{storm,idxd-work,bare-client,client}.c
     gcc "${flags[@]}" -o "$out/mask" "$here"/{mask,bare-client,client}.c
     gcc "${flags[@]}" -o "$out/burst" "$here"/{burst,bare-client,client}.c
@@ -43,7 +44,7 @@ build_images() {
     build_clients
     build_bare_guest
     optional_programs
-    for client in table idxd storm mask burst irqfd; do
+    for client in table idxd storm cpr mask burst irqfd; do
         clients+=(--program "$out/$client=$client")
     done
     "$here/initramfs" --output "$out/guest.cpio" --busybox "$busybox" --kernel-dir "$kernel_dir" \
