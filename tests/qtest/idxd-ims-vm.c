@@ -27,7 +27,7 @@
 /* Hot plug by the port itself: ACPI would have to be asked on each event */
 #define PORT_MACHINE    "q35 -global " \
                         "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off " \
-                        "-device pcie-root-port,id=port,chassis=1,addr=5"
+                        "-device pcie-root-port,id=rp0,chassis=1,addr=5"
 
 static void idxd_vm_enable_ecam(IdxdVM *vm)
 {
@@ -79,7 +79,7 @@ void idxd_vm_plug(IdxdVM *vm, unsigned wqs, unsigned entries)
 {
     if (vm->port) {
         qtest_qmp_device_add(vm->qts, "idxd-ims", "dsa",
-                             "{ 'bus': 'port', 'wqs': %u, 'wq-entries': %u }",
+                             "{ 'bus': 'rp0', 'wqs': %u, 'wq-entries': %u }",
                              wqs, entries);
         idxd_vm_port_power(vm, true);
     } else {
@@ -113,7 +113,7 @@ static IdxdVM *idxd_vm_start(const char *machine, const char *opts)
     vm->port = !strcmp(machine, PORT_MACHINE);
     vm->args = g_strdup_printf("-machine %s -nodefaults -device "
                                "idxd-ims,id=dsa,%s%s%s", machine,
-                               vm->port ? "bus=port"
+                               vm->port ? "bus=rp0"
                                         : "addr=" stringify(IDXD_VM_SLOT),
                                *opts ? "," : "", opts);
     vm->qts = qtest_init(vm->args);

@@ -9,13 +9,12 @@
  * same check has to find the loss: else it would not prove anything.
  *
  * QTEST_QEMU_STOCK_BINARY names a QEMU without that property, for the tests
- * below stock/. QTEST_VFIO_SEED repeats a random walk.
+ * below stock/. QTEST_VFIO_SEED repeats a random walk, QTEST_VFIO_FIRES is the
+ * number of interrupts to raise at least in those with "auto".
  */
 
 #include "qemu/osdep.h"
-#include <sys/resource.h>
 #include <linux/vfio.h>
-#include "qemu/atomic.h"
 #include "vfio-msi-check.h"
 #include "vfio-msix-scenario.h"
 #include "vfio-msix-walk.h"
@@ -111,53 +110,20 @@ static void test_unmask_all(const void *opaque)
 
 /* Masking while the device never stops */
 
-typedef struct Storm {
-    VFIOMsixModel *m;
-    bool stop;
-} Storm;
-
-static gpointer storm_thread(gpointer opaque)
-{
-    Storm *storm = opaque;
-
-    while (!qatomic_read(&storm->stop)) {
-        for (unsigned v = 0; v < storm->m->n; v++) {
-            vfio_user_irqs_fire(storm->m->irqs, VFIO_PCI_MSIX_IRQ_INDEX, v);
-        }
-        g_usleep(20);
-    }
-    return NULL;
-}
-
-static void mask_under_fire(VFIOMsixModel *m, unsigned rounds)
-{
-    /* the thread that fires may have got less time than this one */
-    for (unsigned i = 0;
-         i < rounds || vfio_msix_model_stats(m).fired < rounds; i++) {
-        unsigned v = i * 5 % m->n;
-
-        vfio_msix_model_write_mask(m, v, true);
-        g_assert_true(vfio_msix_model_quiet(m, v));
-        vfio_msix_model_write_mask(m, v, false);
-    }
-}
-
 static void test_under_fire(const void *opaque)
 {
     const VFIOMsixScenario *sc = opaque;
     VFIOMsixModel *m = vfio_msix_start(sc->host, sc->policy, sc->n);
-    Storm storm = { .m = m };
-    GThread *thread;
+    VFIOMsixStorm *storm;
 
     vfio_msix_set_faults(m, (VFIOUserIrqFaults) { .fire_in_window = true });
     vfio_msix_model_enable(m, false);
-    thread = g_thread_new("storm", storm_thread, &storm);
+    storm = vfio_msix_storm_new(m);
     for (unsigned v = 0; v < m->n; v++) {
         vfio_msix_model_write_mask(m, v, false);
     }
-    mask_under_fire(m, g_test_slow() ? 20000 : 1000);
-    qatomic_set(&storm.stop, true);
-    g_thread_join(thread);
+    vfio_msix_mask_under_fire(m, g_test_slow() ? 20000 : 1000);
+    vfio_msix_storm_free(storm);
     vfio_msix_model_check(m);
     vfio_msix_model_fire_live(m, 1);
     vfio_msix_report(m, sc->name);
@@ -289,17 +255,15 @@ static void test_slow_host(const void *opaque)
 {
     const VFIOMsixScenario *sc = opaque;
     VFIOMsixModel *m = vfio_msix_start(sc->host, sc->policy, sc->n);
-    Storm storm = { .m = m };
-    GThread *thread;
+    VFIOMsixStorm *storm;
 
     vfio_msix_set_faults(m, (VFIOUserIrqFaults) { .reply_delay_us = 2000 });
     vfio_msix_model_enable(m, false);
-    thread = g_thread_new("storm", storm_thread, &storm);
+    storm = vfio_msix_storm_new(m);
     for (unsigned v = 0; v < m->n; v++) {
         vfio_msix_model_write_mask(m, v, false);
     }
-    qatomic_set(&storm.stop, true);
-    g_thread_join(thread);
+    vfio_msix_storm_free(storm);
     vfio_msix_model_check(m);
     vfio_msix_report(m, sc->name);
     if (vfio_msix_is_off(sc)) {
@@ -312,6 +276,9 @@ static void test_slow_host(const void *opaque)
     vfio_msix_model_free(m);
 }
 
+/* Those that are to be clean */
+#define N_WALKS 3
+
 static void test_walk(const void *opaque)
 {
     const VFIOMsixScenario *sc = opaque;
@@ -319,13 +286,30 @@ static void test_walk(const void *opaque)
     unsigned steps = vfio_msix_is_off(sc) ? 2000 :
                      g_test_slow() ? 200000 : 20000;
 
-    vfio_msix_walk(m, vfio_msix_walk_seed(), steps);
+    vfio_msix_walk(m, &(VFIOMsixWalk) {
+        .seed = vfio_msix_walk_seed(),
+        .steps = steps,
+        .fires = vfio_msix_is_off(sc) ? 0 : vfio_msix_walk_fires(1, N_WALKS),
+        .live = true,
+    });
     vfio_msix_report(m, sc->name);
     if (vfio_msix_is_off(sc)) {
         g_assert_cmpuint(m->violations[VFIO_MSIX_LOST], >, 0);
     } else {
         vfio_msix_assert_clean(m);
     }
+    vfio_msix_model_free(m);
+}
+
+static void test_rewrite(const void *opaque)
+{
+    const VFIOMsixScenario *sc = opaque;
+    VFIOMsixModel *m = vfio_msix_start(sc->host, sc->policy, sc->n);
+
+    vfio_msix_unmask_in_one(m);
+    vfio_msix_rewrite_all_ways(m, false);
+    vfio_msix_report(m, sc->name);
+    vfio_msix_assert_clean(m);
     vfio_msix_model_free(m);
 }
 
@@ -352,6 +336,20 @@ static void test_stock_grow(void)
         vfio_msix_bring_up(m, VFIO_MSIX_ASCENDING);
         vfio_msix_report(m, "stock");
         check_old_flow(m, VFIO_MSIX_ASCENDING);
+        vfio_msix_model_free(m);
+    }
+}
+
+/* Half of a message is sent if it is raised in between */
+static void test_stock_rewrite(void)
+{
+    VFIOMsixModel *m = start_stock(8);
+
+    if (m) {
+        vfio_msix_unmask_in_one(m);
+        vfio_msix_rewrite_all_ways(m, false);
+        vfio_msix_report(m, "stock");
+        g_assert_cmpuint(m->violations[VFIO_MSIX_WRONG], >, 0);
         vfio_msix_model_free(m);
     }
 }
@@ -435,6 +433,7 @@ static const struct {
     { "sparse-enable", test_sparse_enable, 8,
       { "auto on off", "auto on off", "auto on off" } },
     { "dynamic", test_dynamic, 64, { "", "auto", "" } },
+    { "rewrite", test_rewrite, 8, { "auto off", "auto", "auto" } },
     { "walk", test_walk, 48, { "auto off", "auto", "auto" } },
     { "msi", test_msi, 0, { "auto off", "", "" } },
     { "msi-short", test_msi_short, 0, { "auto off", "", "" } },
@@ -471,25 +470,16 @@ static void add_all(void)
         }
     }
     qtest_add_func("vfio-msix-resize/stock/grow", test_stock_grow);
+    qtest_add_func("vfio-msix-resize/stock/rewrite", test_stock_rewrite);
     qtest_add_func("vfio-msix-resize/stock/sparse-enable", test_stock_sparse);
     qtest_add_func("vfio-msix-resize/stock/sparse-enable/subprocess/child",
                    test_stock_sparse_child);
 }
 
-/* Two eventfds for each of 2048 vectors; QEMU inherits the limit */
-static void raise_fd_limit(void)
-{
-    struct rlimit limit;
-
-    g_assert_cmpint(getrlimit(RLIMIT_NOFILE, &limit), ==, 0);
-    limit.rlim_cur = limit.rlim_max;
-    g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &limit), ==, 0);
-}
-
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    raise_fd_limit();
+    vfio_msix_raise_fd_limit();
     if (!qtest_has_device("vfio-user-pci")) {
         g_test_message("no vfio-user-pci in this QEMU");
         return g_test_run();

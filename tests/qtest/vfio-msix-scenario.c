@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the scenarios of vfio-msix-resize-test have in common.
+ * What the scenarios of vfio-msix-resize-test and vfio-irq-kvm-test have in
+ * common.
  */
 
 #include "qemu/osdep.h"
+#include <sys/resource.h>
+#include <linux/vfio.h>
+#include "qemu/atomic.h"
 #include "vfio-msix-scenario.h"
 
 VFIOMsixModel *vfio_msix_start(VFIOUserHost host, const char *policy,
@@ -12,6 +16,15 @@ VFIOMsixModel *vfio_msix_start(VFIOUserHost host, const char *policy,
     return vfio_msix_model_new(&(VFIOMsixModelConfig) {
         .irqs = { .host = host, .msix = n }, .policy = policy,
     });
+}
+
+void vfio_msix_raise_fd_limit(void)
+{
+    struct rlimit limit;
+
+    g_assert_cmpint(getrlimit(RLIMIT_NOFILE, &limit), ==, 0);
+    limit.rlim_cur = limit.rlim_max;
+    g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &limit), ==, 0);
 }
 
 void vfio_msix_set_faults(VFIOMsixModel *m, VFIOUserIrqFaults faults)
@@ -85,4 +98,64 @@ void vfio_msix_unmask_in_one(VFIOMsixModel *m)
         vfio_msix_model_write_mask(m, v, false);
     }
     vfio_msix_model_enable(m, false);
+}
+
+/* A device that never stops */
+
+struct VFIOMsixStorm {
+    VFIOMsixModel *m;
+    GThread *thread;
+    bool stop;
+};
+
+static void storm_round(VFIOMsixModel *m)
+{
+    while (qatomic_read(&m->flushing)) {
+        g_thread_yield();
+    }
+    g_mutex_lock(&m->firing);
+    for (unsigned v = 0; v < m->n; v++) {
+        vfio_user_irqs_fire(m->irqs, VFIO_PCI_MSIX_IRQ_INDEX, v);
+    }
+    g_mutex_unlock(&m->firing);
+}
+
+static gpointer storm_thread(gpointer opaque)
+{
+    VFIOMsixStorm *storm = opaque;
+
+    while (!qatomic_read(&storm->stop)) {
+        storm_round(storm->m);
+        g_usleep(20);
+    }
+    return NULL;
+}
+
+VFIOMsixStorm *vfio_msix_storm_new(VFIOMsixModel *m)
+{
+    VFIOMsixStorm *storm = g_new0(VFIOMsixStorm, 1);
+
+    storm->m = m;
+    storm->thread = g_thread_new("storm", storm_thread, storm);
+    return storm;
+}
+
+void vfio_msix_storm_free(VFIOMsixStorm *storm)
+{
+    qatomic_set(&storm->stop, true);
+    g_thread_join(storm->thread);
+    g_free(storm);
+}
+
+void vfio_msix_mask_under_fire(VFIOMsixModel *m, unsigned rounds)
+{
+    /* the thread that fires may have got less time than this one */
+    for (unsigned i = 0;
+         i < rounds || vfio_msix_model_stats(m).fired < rounds; i++) {
+        unsigned v = i * 5 % m->n;
+
+        vfio_msix_model_write_mask(m, v, true);
+        g_assert_true(vfio_msix_model_quiet(m, v));
+        vfio_msix_model_write_mask(m, v, false);
+    }
 }

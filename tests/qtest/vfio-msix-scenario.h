@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the scenarios of vfio-msix-resize-test have in common.
+ * What the scenarios of vfio-msix-resize-test and vfio-irq-kvm-test have in
+ * common.
  */
 
 #ifndef TESTS_VFIO_MSIX_SCENARIO_H
@@ -29,6 +30,13 @@ typedef struct VFIOMsixScenario {
     unsigned n;
     VFIOMsixOrder order;
 } VFIOMsixScenario;
+
+/**
+ * vfio_msix_raise_fd_limit() - allow as many descriptors as can be had
+ *
+ * Two eventfds for each of 2048 vectors are needed; QEMU inherits the limit.
+ */
+void vfio_msix_raise_fd_limit(void);
 
 /** vfio_msix_start() - start QEMU with @policy on a @host with @n vectors */
 VFIOMsixModel *vfio_msix_start(VFIOUserHost host, const char *policy,
@@ -60,6 +68,29 @@ void vfio_msix_unmask_in_one(VFIOMsixModel *m);
 
 /** vfio_msix_working() - raise each unmasked vector, count those that arrive */
 unsigned vfio_msix_working(VFIOMsixModel *m);
+
+/* A thread that raises all vectors of a model, again and again */
+typedef struct VFIOMsixStorm VFIOMsixStorm;
+
+VFIOMsixStorm *vfio_msix_storm_new(VFIOMsixModel *m);
+void vfio_msix_storm_free(VFIOMsixStorm *storm);
+
+/**
+ * vfio_msix_mask_under_fire() - mask and unmask during a storm
+ *
+ * Nothing may arrive on a vector while it is masked.
+ */
+void vfio_msix_mask_under_fire(VFIOMsixModel *m, unsigned rounds);
+
+/**
+ * vfio_msix_rewrite_all_ways() - rewrite messages of unmasked entries
+ * @m: all entries are unmasked
+ * @rested: each vector is on the fast path before, else on the one through QEMU
+ *
+ * In any order of the writes, of all parts or only of those that differ, with
+ * the device raising the vector in between or not. See vfio-msix-rewrite.c.
+ */
+void vfio_msix_rewrite_all_ways(VFIOMsixModel *m, bool rested);
 
 /* Hosts that are short of vectors, see vfio-msix-refusal.c */
 void vfio_msix_test_refusal(const void *scenario);

@@ -10,6 +10,7 @@
 
 typedef struct Walk {
     VFIOMsixModel *m;
+    const VFIOMsixWalk *how;
     GRand *rand;
 } Walk;
 
@@ -59,7 +60,7 @@ static void step_toggle_enable(Walk *w)
     if (w->m->enabled) {
         vfio_msix_model_disable(w->m);
     } else {
-        vfio_msix_model_enable(w->m, chance(w, 50));
+        vfio_msix_model_enable(w->m, w->how->enable_masked || chance(w, 50));
     }
 }
 
@@ -70,6 +71,47 @@ static void step_rewrite(Walk *w)
     if (w->m->entry[v].masked) {
         vfio_msix_model_rewrite(w->m, v);
     }
+}
+
+/* Writes what differs, in any order; in half of all cases the rest as well */
+static const char *choose_order(Walk *w, VFIOMsixMessage old,
+                                VFIOMsixMessage new)
+{
+    static const char *const all[] = { "lhd", "ldh", "hld", "dlh", "dhl" };
+    bool same_address = old.address == new.address;
+    bool same_data = old.data == new.data;
+
+    if ((same_address || same_data) && chance(w, 50)) {
+        return same_address ? "d" : chance(w, 50) ? "l" : "lh";
+    }
+    return all[pick(w, ARRAY_SIZE(all))];
+}
+
+static void step_rewrite_live(Walk *w)
+{
+    unsigned v = pick(w, w->m->n);
+    VFIOMsixEntry *e = &w->m->entry[v];
+    VFIOMsixRewrite how = {
+        .place = (e->place + 1 + pick(w, w->m->places - 1)) % w->m->places,
+        .raise = chance(w, 50),
+    };
+
+    how.order = choose_order(w, e->message,
+                             w->m->machine->message(w->m, v, how.place));
+    if (!e->masked) {
+        vfio_msix_model_rewrite_live(w->m, v, &how);
+        vfio_msix_model_fire(w->m, v);
+    }
+}
+
+/* Afterwards all vectors that are in use are raised on the fast path */
+static void step_rest(Walk *w)
+{
+    vfio_msix_model_rest(w->m, true);
+    for (unsigned i = 0; i < 3; i++) {
+        vfio_msix_model_fire_live(w->m, 1);
+    }
+    step_rewrite_live(w);
 }
 
 /* Back to many masked entries: else the walk would stay at the full table */
@@ -119,19 +161,22 @@ static void step_reset(Walk *w)
 
 typedef struct Step {
     unsigned weight;
+    bool live;              /* only in a walk with such steps; these are last */
     void (*take)(Walk *w);
 } Step;
 
 static const Step steps[] = {
-    { 450, step_toggle_entry },
-    { 300, step_fire },
-    { 60, step_fire_many },
-    { 30, step_toggle_function_mask },
-    { 20, step_toggle_enable },
-    { 100, step_rewrite },
-    { 8, step_mask_many },
-    { 30, step_host },
-    { 2, step_reset },
+    { 450, false, step_toggle_entry },
+    { 300, false, step_fire },
+    { 60, false, step_fire_many },
+    { 30, false, step_toggle_function_mask },
+    { 20, false, step_toggle_enable },
+    { 100, false, step_rewrite },
+    { 8, false, step_mask_many },
+    { 30, false, step_host },
+    { 2, false, step_reset },
+    { 60, true, step_rewrite_live },
+    { 6, true, step_rest },
 };
 
 static void take_step(Walk *w, unsigned total)
@@ -150,22 +195,26 @@ static void take_step(Walk *w, unsigned total)
     }
 }
 
-void vfio_msix_walk(VFIOMsixModel *m, uint32_t seed, unsigned n_steps)
+void vfio_msix_walk(VFIOMsixModel *m, const VFIOMsixWalk *walk)
 {
-    Walk w = { .m = m, .rand = g_rand_new_with_seed(seed) };
+    Walk w = {
+        .m = m, .how = walk, .rand = g_rand_new_with_seed(walk->seed),
+    };
     unsigned total = 0;
 
     for (unsigned i = 0; i < ARRAY_SIZE(steps); i++) {
-        total += steps[i].weight;
+        total += steps[i].live && !walk->live ? 0 : steps[i].weight;
     }
     vfio_user_irqs_set_faults(m->irqs,
                               &(VFIOUserIrqFaults) { .fire_in_window = true });
-    for (unsigned i = 0; i < n_steps; i++) {
+    for (unsigned i = 0; i < walk->steps ||
+                         vfio_msix_model_stats(m).fired < walk->fires; i++) {
         unsigned before = vfio_msix_model_total(m);
 
         take_step(&w, total);
         if (before == 0 && vfio_msix_model_total(m)) {
-            g_test_message("first violation at step %u of seed %u", i, seed);
+            g_test_message("first violation at step %u of seed %u", i,
+                           walk->seed);
         }
     }
     g_rand_free(w.rand);
@@ -182,4 +231,14 @@ uint32_t vfio_msix_walk_seed(void)
     }
     g_test_message("seed %u, repeat with QTEST_VFIO_SEED=%u", seed, seed);
     return seed;
+}
+
+uint64_t vfio_msix_walk_fires(uint64_t all, unsigned walks)
+{
+    const char *given = g_getenv("QTEST_VFIO_FIRES");
+
+    if (given && (qemu_strtou64(given, NULL, 0, &all) || !all)) {
+        g_error("QTEST_VFIO_FIRES must be a number above 0, not '%s'", given);
+    }
+    return DIV_ROUND_UP(all, walks);
 }

@@ -9,20 +9,35 @@
 #include "libqos/vfio-msix-model.h"
 
 /**
+ * struct VFIOMsixWalk - how to walk
+ * @seed: of the walk, which it determines completely
+ * @steps: how many steps to take at least
+ * @fires: how many interrupts to raise at least
+ * @live: messages of unmasked entries are rewritten, too, and the walk rests
+ *     now and then so that QEMU takes the fast path again
+ * @enable_masked: MSI-X is only enabled with the function masked, because QEMU
+ *     10.2 crashes where some entries are unmasked then and others are not
+ */
+typedef struct VFIOMsixWalk {
+    uint32_t seed;
+    unsigned steps;
+    uint64_t fires;
+    bool live;
+    bool enable_masked;
+} VFIOMsixWalk;
+
+/**
  * vfio_msix_walk() - do random things to @m
  * @m: a fresh model; each step is checked, see vfio-msix-model.h
- * @seed: of the walk, which it determines completely
- * @steps: how many
+ * @walk: how
  *
- * The guest masks and unmasks entries and the function, rewrites messages of
- * masked entries, turns MSI-X off and on, and resets the machine. The device
- * raises one or many vectors at any time, and those that were armed while the
- * host has the index off. The host refuses to allocate or to arm, or fails
- * single requests, for some time.
- *
- * A message is not rewritten while its entry is unmasked.
+ * The guest masks and unmasks entries and the function, rewrites messages,
+ * turns MSI-X off and on, and resets the machine. The device raises one or
+ * many vectors at any time, and those that were armed while the host has the
+ * index off. The host refuses to allocate or to arm, or fails single requests,
+ * for some time.
  */
-void vfio_msix_walk(VFIOMsixModel *m, uint32_t seed, unsigned steps);
+void vfio_msix_walk(VFIOMsixModel *m, const VFIOMsixWalk *walk);
 
 /**
  * vfio_msix_walk_seed() - the seed to use: QTEST_VFIO_SEED, or a random one
@@ -30,5 +45,12 @@ void vfio_msix_walk(VFIOMsixModel *m, uint32_t seed, unsigned steps);
  * It is printed, to repeat the walk.
  */
 uint32_t vfio_msix_walk_seed(void);
+
+/**
+ * vfio_msix_walk_fires() - how many interrupts a walk is to raise
+ * @all: usual number for all walks of a program, QTEST_VFIO_FIRES changes it
+ * @walks: number of walks that share it
+ */
+uint64_t vfio_msix_walk_fires(uint64_t all, unsigned walks);
 
 #endif

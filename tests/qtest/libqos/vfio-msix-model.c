@@ -4,21 +4,11 @@
  */
 
 #include "qemu/osdep.h"
-#include <sys/mman.h>
 #include <linux/vfio.h>
-#include "qemu/atomic.h"
-#include "qemu/bswap.h"
-#include "qemu/units.h"
 #include "hw/pci/pci_regs.h"
 #include "vfio-msix-model.h"
 
 #define INDEX VFIO_PCI_MSIX_IRQ_INDEX
-
-/* Vector v has the places v and v + VFIO_USER_MSIX_MAX */
-#define PLACES (2 * VFIO_USER_MSIX_MAX)
-
-/* A wait that only ends early; the test fails where it is used up */
-#define WAIT_SECONDS 5
 
 /* Enough to see what goes wrong, without drowning it */
 #define MAX_REPORTS 4
@@ -29,56 +19,6 @@ static const char *const violation_names[] = {
     [VFIO_MSIX_SPURIOUS] = "spurious",
     [VFIO_MSIX_WRONG] = "wrong message",
 };
-
-/* The machine */
-
-/* No CPU will run it, but the board insists on a firmware image */
-static char *write_blank_firmware(void)
-{
-    g_autofree char *blank = g_malloc0(64 * KiB);
-    char *path = NULL;
-    int fd = g_file_open_tmp("vfio-msix-bios-XXXXXX", &path, NULL);
-
-    g_assert_cmpint(fd, >=, 0);
-    g_assert_cmpint(write(fd, blank, 64 * KiB), ==, 64 * KiB);
-    close(fd);
-    return path;
-}
-
-QTestState *vfio_msix_start_qemu(VFIOUserServer *server, const char *policy,
-                                 const char *binary_var)
-{
-    g_autofree char *bios = write_blank_firmware();
-    g_autofree char *prop = policy ?
-        g_strdup_printf("\"addr\": \"%u.0\", \"x-msix-prealloc\": \"%s\"",
-                        VFIO_MSIX_SLOT, policy) :
-        g_strdup_printf("\"addr\": \"%u.0\"", VFIO_MSIX_SLOT);
-    g_autofree char *device = vfio_user_server_device_arg(server, prop);
-    g_autofree char *args = g_strdup_printf(
-        "-nodefaults -machine pc,memory-backend=ram -m 32M -bios %s "
-        "-object memory-backend-memfd,id=ram,size=32M,share=on "
-        "-device '%s'", bios, device);
-    QTestState *qts = qtest_init_ext(binary_var, args, NULL, true);
-
-    unlink(bios);
-    return qts;
-}
-
-void vfio_msix_settle(QTestState *qts, VFIOUserIrqs *irqs)
-{
-    int64_t end = g_get_monotonic_time() + WAIT_SECONDS * G_USEC_PER_SEC;
-
-    while (!vfio_user_irqs_drained(irqs)) {
-        g_assert_cmpint(g_get_monotonic_time(), <, end);
-        qtest_readb(qts, 0);
-    }
-    /*
-     * The main loop that read the last eventfd answers this after its handler;
-     * the second round is for what such a handler raised.
-     */
-    qtest_readb(qts, 0);
-    qtest_readb(qts, 0);
-}
 
 /* The device as the driver sees it */
 
@@ -100,17 +40,24 @@ static void write_control(VFIOMsixModel *m)
                        (m->fmask ? PCI_MSIX_FLAGS_MASKALL : 0));
 }
 
-/* Place and value are new, the one to come and the one before differ in both */
-static void write_message(VFIOMsixModel *m, unsigned v)
+/* The message for another place than the last one, and a value of its own */
+static void choose_message(VFIOMsixModel *m, unsigned v)
 {
     VFIOMsixEntry *e = &m->entry[v];
-    unsigned place = ++m->sequence % 2 * VFIO_USER_MSIX_MAX + v;
 
-    e->address = VFIO_MSIX_MEMORY_BASE + place * sizeof(uint32_t);
-    e->data = 0x80000000 | m->sequence << 11 | v;
-    write_entry(m, v, PCI_MSIX_ENTRY_LOWER_ADDR, e->address);
-    write_entry(m, v, PCI_MSIX_ENTRY_UPPER_ADDR, e->address >> 32);
-    write_entry(m, v, PCI_MSIX_ENTRY_DATA, e->data);
+    if (m->places > 1) {
+        e->place = (e->place + 1 + m->moves++ % (m->places - 1)) % m->places;
+    }
+    e->message = m->machine->message(m, v, e->place);
+}
+
+static void write_message(VFIOMsixModel *m, unsigned v)
+{
+    const VFIOMsixMessage *msg = &m->entry[v].message;
+
+    write_entry(m, v, PCI_MSIX_ENTRY_LOWER_ADDR, msg->address);
+    write_entry(m, v, PCI_MSIX_ENTRY_UPPER_ADDR, msg->address >> 32);
+    write_entry(m, v, PCI_MSIX_ENTRY_DATA, msg->data);
 }
 
 static void set_up_device(VFIOMsixModel *m)
@@ -119,8 +66,14 @@ static void set_up_device(VFIOMsixModel *m)
     qpci_device_enable(m->dev);
     for (unsigned v = 0; v < m->n; v++) {
         m->entry[v].masked = true;
+        choose_message(m, v);
         write_message(m, v);
     }
+}
+
+static VFIOMsixTaken *earlier(VFIOMsixModel *m, unsigned v, unsigned place)
+{
+    return &m->earlier[v * m->places + place];
 }
 
 /*
@@ -131,13 +84,19 @@ static void before_raise(void *opaque, unsigned index, unsigned v)
 {
     VFIOMsixModel *m = opaque;
 
-    for (unsigned place = v; place < PLACES; place += VFIO_USER_MSIX_MAX) {
-        uint32_t data = qatomic_xchg(&m->memory[place], 0);
-
-        if (data && index == INDEX) {
-            qatomic_set(&m->earlier[place], data);
-        }
+    if (index != INDEX) {
+        return;
     }
+    g_mutex_lock(&m->taking);
+    for (unsigned place = 0; place < m->places; place++) {
+        VFIOMsixTaken *e = earlier(m, v, place);
+        uint32_t data;
+        unsigned n = m->machine->take(m, v, place, &data);
+
+        e->count += n;
+        e->data = n ? data : e->data;
+    }
+    g_mutex_unlock(&m->taking);
 }
 
 VFIOMsixModel *vfio_msix_model_new(const VFIOMsixModelConfig *cfg)
@@ -149,7 +108,11 @@ VFIOMsixModel *vfio_msix_model_new(const VFIOMsixModelConfig *cfg)
     m->seen = g_new0(VFIOUserVector, m->n);
     m->server = vfio_user_server_new(&cfg->irqs);
     m->irqs = vfio_user_server_irqs(m->server);
-    m->qts = vfio_msix_start_qemu(m->server, cfg->policy, cfg->binary_var);
+    m->machine = cfg->machine ?: &vfio_msix_ram;
+    m->patience_us = cfg->patience_us;
+    m->places = 2;
+    m->opaque = cfg->opaque;
+    m->machine->start(m, cfg);
     m->bus = qpci_new_pc(m->qts, NULL);
     m->dev = qpci_device_find(m->bus, QPCI_DEVFN(VFIO_MSIX_SLOT, 0));
     g_assert_nonnull(m->dev);
@@ -157,10 +120,9 @@ VFIOMsixModel *vfio_msix_model_new(const VFIOMsixModelConfig *cfg)
     g_assert_cmpuint(m->cap, !=, 0);
     g_assert_cmpuint(qpci_msix_table_size(m->dev), ==, m->n);
     m->bar = qpci_iomap(m->dev, VFIO_USER_SERVER_BAR, NULL);
-    m->memory = vfio_user_server_map_guest(m->server, VFIO_MSIX_MEMORY_BASE,
-                                           VFIO_MSIX_MEMORY_SIZE);
-    g_assert_nonnull(m->memory);
-    m->earlier = g_new0(uint32_t, PLACES);
+    m->earlier = g_new0(VFIOMsixTaken, m->n * m->places);
+    g_mutex_init(&m->taking);
+    g_mutex_init(&m->firing);
     vfio_user_irqs_before_raise(m->irqs, before_raise, m);
     set_up_device(m);
     return m;
@@ -168,9 +130,10 @@ VFIOMsixModel *vfio_msix_model_new(const VFIOMsixModelConfig *cfg)
 
 void vfio_msix_model_free(VFIOMsixModel *m)
 {
-    qtest_quit(m->qts);
+    m->machine->stop(m);
     vfio_user_server_free(m->server);
-    munmap(m->memory, VFIO_MSIX_MEMORY_SIZE);
+    g_mutex_clear(&m->taking);
+    g_mutex_clear(&m->firing);
     g_free(m->dev);
     qpci_free_pc(m->bus);
     g_free(m->earlier);
@@ -212,31 +175,51 @@ static void violation(VFIOMsixModel *m, unsigned v, VFIOMsixViolation kind)
     }
 }
 
-/* Take one delivery from @place in @from, where messages of vector @v go */
-static bool take_delivery(VFIOMsixModel *m, uint32_t *from, unsigned v,
-                          unsigned place)
+/* @taken was sent for vector @v to @place: was it the entry's message? */
+static unsigned judge(VFIOMsixModel *m, unsigned v, unsigned place,
+                      VFIOMsixTaken taken)
 {
     const VFIOMsixEntry *e = &m->entry[v];
-    uint64_t address = VFIO_MSIX_MEMORY_BASE + place * sizeof(uint32_t);
-    uint32_t data = qatomic_xchg(&from[place], 0);
 
-    if (data && (address != e->address || le32_to_cpu(data) != e->data)) {
+    if (taken.count && (place != e->place || taken.data != e->message.data)) {
         violation(m, v, VFIO_MSIX_WRONG);
     }
-    return data;
+    return taken.count;
 }
 
-/* Whether vector @v was sent since the last time, and after its last raise */
-static bool delivered(VFIOMsixModel *m, unsigned v, bool *after_raise)
+/* What arrived at @place of vector @v: before its last raise, and after it */
+static void take(VFIOMsixModel *m, unsigned v, unsigned place,
+                 VFIOMsixTaken *before, VFIOMsixTaken *after)
 {
-    bool any = false;
+    g_mutex_lock(&m->taking);
+    *before = *earlier(m, v, place);
+    earlier(m, v, place)->count = 0;
+    after->count = m->machine->take(m, v, place, &after->data);
+    g_mutex_unlock(&m->taking);
+}
+
+unsigned vfio_msix_model_collect(VFIOMsixModel *m, unsigned v, unsigned place)
+{
+    VFIOMsixTaken before, after;
+
+    take(m, v, place, &before, &after);
+    return before.count + after.count;
+}
+
+/* How often vector @v was sent since the last time, and if since its raise */
+static unsigned delivered(VFIOMsixModel *m, unsigned v, bool *after_raise)
+{
+    unsigned total = 0;
 
     *after_raise = false;
-    for (unsigned place = v; place < PLACES; place += VFIO_USER_MSIX_MAX) {
-        any |= take_delivery(m, m->earlier, v, place);
-        *after_raise |= take_delivery(m, m->memory, v, place);
+    for (unsigned place = 0; place < m->places; place++) {
+        VFIOMsixTaken before, after;
+
+        take(m, v, place, &before, &after);
+        total += judge(m, v, place, before) + judge(m, v, place, after);
+        *after_raise |= after.count;
     }
-    return any || *after_raise;
+    return total;
 }
 
 /* A delivery to @v that is not owed: each excuse is good for one */
@@ -259,11 +242,15 @@ static bool check_entry(VFIOMsixModel *m, unsigned v)
     VFIOMsixEntry *e = &m->entry[v];
     bool unmasked = vfio_msix_model_unmasked(m, v);
     bool after_raise;
+    unsigned n = delivered(m, v, &after_raise);
 
-    if (delivered(m, v, &after_raise)) {
-        if (!unmasked) {
-            violation(m, v, VFIO_MSIX_WHILE_MASKED);
-        } else if (!e->must) {
+    if (n && !unmasked) {
+        violation(m, v, VFIO_MSIX_WHILE_MASKED);
+    }
+    while (n-- && unmasked) {
+        if (e->budget) {
+            e->budget--;
+        } else {
             take_excuse(m, v);
         }
     }
@@ -301,7 +288,10 @@ static void note_raised(VFIOMsixModel *m, bool resized, bool refused)
     for (unsigned v = 0; v < m->n; v++) {
         VFIOMsixEntry *e = &m->entry[v];
 
+        /* what the last step left over came as one with another */
+        e->budget = e->must ? e->budget : 0;
         if (m->seen[v].fired != e->fired) {
+            e->budget += m->enabled ? m->seen[v].fired - e->fired : 0;
             e->fired = m->seen[v].fired;
             e->must |= m->enabled;
             e->may |= !m->enabled;
@@ -314,11 +304,30 @@ static void note_raised(VFIOMsixModel *m, bool resized, bool refused)
     }
 }
 
+static void settle(VFIOMsixModel *m)
+{
+    vfio_msix_wait_drained(m->qts, m->irqs);
+    m->machine->flush(m);
+}
+
+/* Late is not lost, but after another full round nothing will come */
+static void wait_complete(VFIOMsixModel *m)
+{
+    int64_t end = g_get_monotonic_time() + m->patience_us;
+
+    if (!check_entries(m)) {
+        do {
+            settle(m);
+        } while (!check_entries(m) && g_get_monotonic_time() < end);
+        report_lost(m);
+    }
+}
+
 void vfio_msix_model_check(VFIOMsixModel *m)
 {
     VFIOUserIrqStats stats;
 
-    vfio_msix_settle(m->qts, m->irqs);
+    settle(m);
     stats = vfio_msix_model_stats(m);
     m->step_messages = stats.messages - m->messages;
     m->messages = stats.messages;
@@ -328,11 +337,13 @@ void vfio_msix_model_check(VFIOMsixModel *m)
     m->down = m->enabled && !stats.allocated;
     m->live_disables = stats.live_disables;
     m->refused = stats.refused;
-    if (!check_entries(m)) {
-        /* late is not lost, but after another full round nothing will come */
-        vfio_msix_settle(m->qts, m->irqs);
-        report_lost(m);
-    }
+    wait_complete(m);
+}
+
+void vfio_msix_model_forget(VFIOMsixModel *m, unsigned v)
+{
+    vfio_user_irqs_snapshot(m->irqs, INDEX, m->seen);
+    m->entry[v].fired = m->seen[v].fired;
 }
 
 /*
@@ -373,22 +384,36 @@ unsigned vfio_msix_model_starved(const VFIOMsixModel *m)
     return n;
 }
 
+void vfio_msix_model_wait_raise(VFIOMsixModel *m, unsigned v)
+{
+    uint32_t fired;
+
+    vfio_user_irqs_snapshot(m->irqs, INDEX, m->seen);
+    fired = m->seen[v].fired;
+    while (m->seen[v].fired == fired) {
+        g_thread_yield();
+        vfio_user_irqs_snapshot(m->irqs, INDEX, m->seen);
+    }
+}
+
 bool vfio_msix_model_quiet(VFIOMsixModel *m, unsigned v)
 {
     bool after_raise;
 
+    m->machine->flush(m);
     /* what is there now came after each raise that is counted here */
     vfio_user_irqs_snapshot(m->irqs, INDEX, m->seen);
     delivered(m, v, &after_raise);
     if (after_raise) {
+        m->entry[v].budget += m->seen[v].fired - m->entry[v].fired;
         m->entry[v].fired = m->seen[v].fired;
         m->entry[v].must = false;
     }
     /* and this is what a raise was setting aside meanwhile: it is done now */
     vfio_user_irqs_snapshot(m->irqs, INDEX, m->seen);
     delivered(m, v, &after_raise);
-    qtest_readb(m->qts, 0);
-    qtest_readb(m->qts, 0);
+    vfio_msix_model_wait_raise(m, v);
+    m->machine->flush(m);
     return !delivered(m, v, &after_raise);
 }
 
@@ -425,6 +450,7 @@ void vfio_msix_model_disable(VFIOMsixModel *m)
         /* nothing is owed any more, but what was pending may still come */
         e->may |= e->must;
         e->must = e->live = e->starved = false;
+        e->budget = 0;
     }
     vfio_msix_model_check(m);
 }
@@ -462,16 +488,76 @@ void vfio_msix_model_unmask(VFIOMsixModel *m, unsigned v)
 void vfio_msix_model_rewrite(VFIOMsixModel *m, unsigned v)
 {
     g_assert_true(m->entry[v].masked);
+    choose_message(m, v);
     write_message(m, v);
     vfio_msix_model_check(m);
 }
 
-void vfio_msix_model_reset(VFIOMsixModel *m)
+static unsigned message_register(char part)
+{
+    return part == 'l' ? PCI_MSIX_ENTRY_LOWER_ADDR :
+           part == 'h' ? PCI_MSIX_ENTRY_UPPER_ADDR : PCI_MSIX_ENTRY_DATA;
+}
+
+static uint32_t message_dword(VFIOMsixMessage msg, char part)
+{
+    return part == 'd' ? msg.data : msg.address >> (part == 'h' ? 32 : 0);
+}
+
+void vfio_msix_model_write_live(VFIOMsixModel *m, unsigned v,
+                                const VFIOMsixRewrite *how)
+{
+    VFIOMsixEntry *e = &m->entry[v];
+    VFIOMsixMessage old = e->message;
+    bool changed = false;
+
+    e->place = how->place;
+    e->message = m->machine->message(m, v, e->place);
+    for (const char *part = how->order; *part; part++) {
+        uint32_t value = message_dword(e->message, *part);
+
+        write_entry(m, v, message_register(*part), value);
+        changed |= value != message_dword(old, *part);
+        if (how->raise && changed && part[1]) {
+            vfio_user_irqs_fire(m->irqs, INDEX, v);
+        }
+    }
+    for (const char *part = "lhd"; *part; part++) {
+        /* what is not written stays as it was: the caller had to choose so */
+        g_assert_true(strchr(how->order, *part) ||
+                      message_dword(e->message, *part) ==
+                      message_dword(old, *part));
+    }
+}
+
+void vfio_msix_model_rewrite_live(VFIOMsixModel *m, unsigned v,
+                                  const VFIOMsixRewrite *how)
+{
+    vfio_msix_model_write_live(m, v, how);
+    vfio_msix_model_rest(m, false);
+}
+
+void vfio_msix_model_rest(VFIOMsixModel *m, bool long_enough)
+{
+    if (m->machine->tick) {
+        m->machine->tick(m);
+    }
+    if (long_enough && m->machine->rest) {
+        m->machine->rest(m);
+    }
+    vfio_msix_model_check(m);
+}
+
+void vfio_msix_model_start_over(VFIOMsixModel *m)
 {
     m->enabled = m->fmask = false;
-    qtest_system_reset(m->qts);
+    m->machine->flush(m);
     vfio_user_irqs_snapshot(m->irqs, INDEX, m->seen);
     for (unsigned v = 0; v < m->n; v++) {
+        /* whatever was on its way before the reset has arrived by now */
+        for (unsigned place = 0; place < m->places; place++) {
+            vfio_msix_model_collect(m, v, place);
+        }
         m->entry[v] = (VFIOMsixEntry) {
             .fired = m->seen[v].fired, .torn = m->seen[v].torn,
         };
@@ -479,6 +565,15 @@ void vfio_msix_model_reset(VFIOMsixModel *m)
     m->live_disables = vfio_msix_model_stats(m).live_disables;
     set_up_device(m);
     vfio_msix_model_check(m);
+}
+
+void vfio_msix_model_reset(VFIOMsixModel *m)
+{
+    qtest_system_reset(m->qts);
+    if (m->machine->reset) {
+        m->machine->reset(m);
+    }
+    vfio_msix_model_start_over(m);
 }
 
 void vfio_msix_model_fire(VFIOMsixModel *m, unsigned v)
