@@ -90,9 +90,9 @@ void vfio_irq_kvm_test_rewrite_under_fire(const void *opaque)
     vfio_msix_storm_free(storm);
     vfio_msix_model_fire_live(m, 1);
     vfio_irq_kvm_report(sc, m);
-    g_test_message("%s: %u moves under fire: %u elsewhere, %u stale, %u missing",
-                   sc->name, moves, arrivals.elsewhere, arrivals.stale,
-                   arrivals.missing);
+    g_test_message("%s: %u moves under fire: %u elsewhere, %u stale, "
+                   "%u missing", sc->name, moves, arrivals.elsewhere,
+                   arrivals.stale, arrivals.missing);
     if (sc->stock) {
         g_assert_cmpuint(arrivals.stale, >, 0);
     } else {

@@ -49,13 +49,16 @@ static char *new_log(void)
 /* Without KVM it falls back to no CPU at all, so that the test can say so */
 static char *machine_options(VFIOIrqKvm *k, const char *bios)
 {
+    bool q35 = k->iommu || k->remap;
+
     return g_strdup_printf(
-        "-nodefaults -accel kvm -accel qtest -cpu qemu64,+x2apic,check=off -smp %u "
+        "-nodefaults -accel kvm -accel qtest "
+        "-cpu qemu64,+x2apic,check=off -smp %u "
         "-machine %s,memory-backend=ram -m 32M -bios %s "
         "-object memory-backend-memfd,id=ram,size=32M,share=on "
         "-d trace:" COMMIT_EVENT " -D %s%s", k->cpus,
-        k->iommu || k->remap ? "q35,kernel-irqchip=split" : "pc", bios, k->log,
-        k->iommu || k->remap ? " -device intel-iommu,intremap=on,caching-mode=on" : "");
+        q35 ? "q35,kernel-irqchip=split" : "pc", bios, k->log,
+        q35 ? " -device intel-iommu,intremap=on,caching-mode=on" : "");
 }
 
 unsigned vfio_irq_kvm_start(VFIOIrqKvm *k, VFIOUserServer **servers,
@@ -291,7 +294,7 @@ static void kvm_machine_flush(VFIOMsixModel *m)
     qatomic_set(&m->flushing, false);
 }
 
-/* What is not masked is KVM's then, but what the host does not serve need not */
+/* What is unmasked is KVM's then; what the host does not serve need not be */
 static void kvm_machine_rest(VFIOMsixModel *m)
 {
     VFIOIrqKvm *k = m->opaque;

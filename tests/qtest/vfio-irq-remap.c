@@ -51,7 +51,8 @@ static void command(QTestState *qts, uint32_t bit, uint32_t status)
 
 void vfio_irq_remap_enable(QTestState *qts)
 {
-    qtest_memset(qts, TABLE, 0, VFIO_IRQ_REMAP_ENTRIES * sizeof(VTD_IR_TableEntry));
+    qtest_memset(qts, TABLE, 0,
+                 VFIO_IRQ_REMAP_ENTRIES * sizeof(VTD_IR_TableEntry));
     qtest_writeq(qts, Q35_HOST_BRIDGE_IOMMU_ADDR + DMAR_IQT_REG, 0);
     qtest_writeq(qts, Q35_HOST_BRIDGE_IOMMU_ADDR + DMAR_IQA_REG, QUEUE);
     command(qts, VTD_GCMD_QIE, VTD_GSTS_QIES);

@@ -77,7 +77,7 @@ static void step_rewrite(Walk *w)
 static const char *choose_order(Walk *w, VFIOMsixMessage old,
                                 VFIOMsixMessage new)
 {
-    static const char *const all[] = { "lhd", "ldh", "hld", "dlh", "dhl" };
+    static const char *const all[] = { "lhd", "hld", "dlh", "dhl" };
     bool same_address = old.address == new.address;
     bool same_data = old.data == new.data;
 

@@ -226,7 +226,7 @@ void vfio_msix_model_write_mask(VFIOMsixModel *m, unsigned v, bool mask);
  */
 void vfio_msix_model_check(VFIOMsixModel *m);
 
-/** vfio_msix_model_forget() - nothing is owed for what @v raised since a check */
+/** vfio_msix_model_forget() - what @v raised since a check is not owed */
 void vfio_msix_model_forget(VFIOMsixModel *m, unsigned v);
 
 /** vfio_msix_model_total() - violations of all kinds */

@@ -14,7 +14,7 @@
 #define WAIT_SECONDS 5
 
 /* More than QEMU waits for the rest of a message, in its virtual time */
-#define TICK_NS (20 * SCALE_MS)
+#define TICK_NS (30 * SCALE_MS)
 
 char *vfio_msix_write_firmware(const void *image)
 {
