@@ -348,7 +348,7 @@ static void test_resize_live_first(void)
     teardown(&v);
 }
 
-/* A vector that the host had refused is unmasked in the guest: it was down too */
+/* A refused vector is unmasked in the guest: it was down too */
 static void test_resize_refused(void)
 {
     VFIOIRQVectors v;

@@ -301,8 +301,11 @@ static bool run_handlers_once(void)
 
 void fake_run_handlers(void)
 {
-    while (run_handlers_once()) {
-    }
+    bool again;
+
+    do {
+        again = run_handlers_once();
+    } while (again);
 }
 
 /* Timers: at most one, and time passes when a test says so */

@@ -144,7 +144,7 @@ void fake_advance(unsigned int ms);
 /** fake_settle() - time for all that can have an irqfd to get it */
 void fake_settle(void);
 
-/** fake_stop_vm() - run the handlers of the VM's state, but not the main loop */
+/** fake_stop_vm() - run the handlers of the VM's state, not the main loop */
 void fake_stop_vm(void);
 
 /** fake_listener() - who listens: "userspace", "irqfd", "none" */
