@@ -308,6 +308,7 @@ static void test_rewrite(const void *opaque)
 
     vfio_msix_unmask_in_one(m);
     vfio_msix_rewrite_all_ways(m, false);
+    vfio_msix_rewrite_in_parts(m);
     vfio_msix_report(m, sc->name);
     vfio_msix_assert_clean(m);
     vfio_msix_model_free(m);
@@ -350,6 +351,16 @@ static void test_stock_rewrite(void)
         vfio_msix_rewrite_all_ways(m, false);
         vfio_msix_report(m, "stock");
         g_assert_cmpuint(m->violations[VFIO_MSIX_WRONG], >, 0);
+        vfio_msix_model_free(m);
+    }
+}
+
+static void test_stock_pba(void)
+{
+    VFIOMsixModel *m = start_stock(8);
+
+    if (m) {
+        vfio_msix_check_old_pba(m);
         vfio_msix_model_free(m);
     }
 }
@@ -434,6 +445,7 @@ static const struct {
       { "auto on off", "auto on off", "auto on off" } },
     { "dynamic", test_dynamic, 64, { "", "auto", "" } },
     { "rewrite", test_rewrite, 8, { "auto off", "auto", "auto" } },
+    { "pba", vfio_msix_test_pba, 64, { "auto off", "auto", "auto" } },
     { "walk", test_walk, 48, { "auto off", "auto", "auto" } },
     { "msi", test_msi, 0, { "auto off", "", "" } },
     { "msi-short", test_msi_short, 0, { "auto off", "", "" } },
@@ -471,6 +483,7 @@ static void add_all(void)
     }
     qtest_add_func("vfio-msix-resize/stock/grow", test_stock_grow);
     qtest_add_func("vfio-msix-resize/stock/rewrite", test_stock_rewrite);
+    qtest_add_func("vfio-msix-resize/stock/pba", test_stock_pba);
     qtest_add_func("vfio-msix-resize/stock/sparse-enable", test_stock_sparse);
     qtest_add_func("vfio-msix-resize/stock/sparse-enable/subprocess/child",
                    test_stock_sparse_child);

@@ -77,7 +77,8 @@ static void step_rewrite(Walk *w)
 static const char *choose_order(Walk *w, VFIOMsixMessage old,
                                 VFIOMsixMessage new)
 {
-    static const char *const all[] = { "lhd", "hld", "dlh", "dhl" };
+    static const char *const all[] = { "lhd", "ldh", "hld", "hdl", "dlh",
+                                       "dhl" };
     bool same_address = old.address == new.address;
     bool same_data = old.data == new.data;
 
@@ -154,6 +155,11 @@ static void step_host(Walk *w)
     vfio_user_irqs_set_faults(w->m->irqs, &f);
 }
 
+static void step_read_pba(Walk *w)
+{
+    vfio_msix_model_check_pba(w->m);
+}
+
 static void step_reset(Walk *w)
 {
     vfio_msix_model_reset(w->m);
@@ -174,6 +180,7 @@ static const Step steps[] = {
     { 100, false, step_rewrite },
     { 8, false, step_mask_many },
     { 30, false, step_host },
+    { 40, false, step_read_pba },
     { 2, false, step_reset },
     { 60, true, step_rewrite_live },
     { 6, true, step_rest },

@@ -80,6 +80,22 @@ static void test_settle(void)
     irq_test_finish();
 }
 
+/* However slow the guest is: log2 of the vectors, and a few */
+static void test_slow_start(void)
+{
+    fake_reset(true);
+    fake_enable(FAKE_VECTORS);
+    for (unsigned int nr = 0; nr < FAKE_VECTORS; nr++) {
+        fake_unmask(nr);
+        fake_advance(3 * QUICK_MS);
+        irq_test_raise_all();
+    }
+    fake_settle();
+    irq_test_check_listeners(0, FAKE_VECTORS, "irqfd");
+    g_assert_cmpuint(fake.commits, <=, 8);
+    irq_test_finish();
+}
+
 /* A guest that masks for each interrupt stays in userspace, at no cost */
 static void test_toggle(void)
 {
@@ -431,6 +447,7 @@ int main(int argc, char **argv)
     fake_init();
 
     g_test_add_func("/vfio/irq-delivery/settle", test_settle);
+    g_test_add_func("/vfio/irq-delivery/slow-start", test_slow_start);
     g_test_add_func("/vfio/irq-delivery/toggle", test_toggle);
     g_test_add_func("/vfio/irq-delivery/mask-settled", test_mask_settled);
     g_test_add_func("/vfio/irq-delivery/rewrite", test_rewrite);

@@ -134,8 +134,8 @@ static void enable_anew(unsigned int nr)
 }
 
 /*
- * @when: the handler runs, it settles, it is unmasked, the PBA is
- * read, the VM stops
+ * @when: 0, in the handler; 1, when it settles; 2, when it is unmasked; 3, when
+ * the PBA is read; 4, when the VM stops
  */
 static void check_reentry(bool is_msix, void (*on_send)(unsigned int nr),
                           unsigned int when)

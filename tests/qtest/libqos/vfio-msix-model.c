@@ -18,6 +18,7 @@ static const char *const violation_names[] = {
     [VFIO_MSIX_WHILE_MASKED] = "delivered while masked",
     [VFIO_MSIX_SPURIOUS] = "spurious",
     [VFIO_MSIX_WRONG] = "wrong message",
+    [VFIO_MSIX_PBA] = "wrong pending bit",
 };
 
 /* The device as the driver sees it */
@@ -167,7 +168,8 @@ unsigned vfio_msix_model_total(const VFIOMsixModel *m)
 
 /* The check */
 
-static void violation(VFIOMsixModel *m, unsigned v, VFIOMsixViolation kind)
+void vfio_msix_model_violation(VFIOMsixModel *m, unsigned v,
+                               VFIOMsixViolation kind)
 {
     if (m->violations[kind]++ < MAX_REPORTS) {
         g_test_message("vector %u: %s", v, violation_names[kind]);
@@ -182,7 +184,7 @@ static unsigned judge(VFIOMsixModel *m, unsigned v, unsigned place,
     const VFIOMsixEntry *e = &m->entry[v];
 
     if (taken.count && (place != e->place || taken.data != e->message.data)) {
-        violation(m, v, VFIO_MSIX_WRONG);
+        vfio_msix_model_violation(m, v, VFIO_MSIX_WRONG);
     }
     return taken.count;
 }
@@ -232,7 +234,7 @@ static void take_excuse(VFIOMsixModel *m, unsigned v)
     } else if (e->replay) {
         e->replay = false;
     } else {
-        violation(m, v, VFIO_MSIX_SPURIOUS);
+        vfio_msix_model_violation(m, v, VFIO_MSIX_SPURIOUS);
     }
 }
 
@@ -245,7 +247,7 @@ static bool check_entry(VFIOMsixModel *m, unsigned v)
     unsigned n = delivered(m, v, &after_raise);
 
     if (n && !unmasked) {
-        violation(m, v, VFIO_MSIX_WHILE_MASKED);
+        vfio_msix_model_violation(m, v, VFIO_MSIX_WHILE_MASKED);
     }
     while (n-- && unmasked) {
         if (e->budget) {
@@ -255,6 +257,7 @@ static bool check_entry(VFIOMsixModel *m, unsigned v)
         }
     }
     e->must &= !after_raise;
+    e->vanished &= e->must;
     return !e->must || !unmasked || e->starved;
 }
 
@@ -272,7 +275,7 @@ static void report_lost(VFIOMsixModel *m)
 {
     for (unsigned v = 0; v < m->n; v++) {
         if (!check_entry(m, v)) {
-            violation(m, v, VFIO_MSIX_LOST);
+            vfio_msix_model_violation(m, v, VFIO_MSIX_LOST);
             m->entry[v].must = false;
         }
     }
@@ -298,6 +301,8 @@ static void note_raised(VFIOMsixModel *m, bool resized, bool refused)
         }
         e->replay |= (resized && e->live) || m->seen[v].torn != e->torn;
         e->torn = m->seen[v].torn;
+        e->vanished |= m->seen[v].lost != e->lost;
+        e->lost = m->seen[v].lost;
         e->live |= vfio_msix_model_unmasked(m, v);
         e->replay |= refused && e->live;
         e->starved &= !m->seen[v].armed;
@@ -512,7 +517,8 @@ void vfio_msix_model_write_live(VFIOMsixModel *m, unsigned v,
     bool changed = false;
 
     e->place = how->place;
-    e->message = m->machine->message(m, v, e->place);
+    e->message = how->message ? *how->message :
+                 m->machine->message(m, v, e->place);
     for (const char *part = how->order; *part; part++) {
         uint32_t value = message_dword(e->message, *part);
 
@@ -560,6 +566,7 @@ void vfio_msix_model_start_over(VFIOMsixModel *m)
         }
         m->entry[v] = (VFIOMsixEntry) {
             .fired = m->seen[v].fired, .torn = m->seen[v].torn,
+            .lost = m->seen[v].lost,
         };
     }
     m->live_disables = vfio_msix_model_stats(m).live_disables;

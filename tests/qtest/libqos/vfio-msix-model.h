@@ -88,6 +88,7 @@ typedef enum VFIOMsixViolation {
     VFIO_MSIX_WHILE_MASKED, /* delivered to a masked vector */
     VFIO_MSIX_SPURIOUS,     /* delivered without a raise or a resize */
     VFIO_MSIX_WRONG,        /* delivered with a message not the entry's */
+    VFIO_MSIX_PBA,          /* its pending bit is not what the guest is owed */
     VFIO_MSIX_VIOLATIONS,
 } VFIOMsixViolation;
 
@@ -101,8 +102,9 @@ typedef struct VFIOMsixEntry {
     bool replay;            /* the host's index went down, see above */
     bool live;              /* unmasked at some time since MSI-X enable */
     bool starved;           /* refused by the host, and not served since */
+    bool vanished;          /* what is owed is in no PBA: the index was down */
     unsigned budget;        /* deliveries that raises still pay for */
-    uint32_t fired, torn;   /* seen at the last check */
+    uint32_t fired, torn, lost; /* seen at the last check */
 } VFIOMsixEntry;
 
 /* Messages received at one place */
@@ -176,11 +178,13 @@ void vfio_msix_model_rewrite(VFIOMsixModel *m, unsigned v);
  *     data. What is left out must be the same in both messages.
  * @raise: the device raises the vector between the writes, once the first of
  *     them has made a difference
+ * @message: the new one, NULL for what the machine chooses
  */
 typedef struct VFIOMsixRewrite {
     unsigned place;
     const char *order;
     bool raise;
+    const VFIOMsixMessage *message;
 } VFIOMsixRewrite;
 
 /**
@@ -225,6 +229,21 @@ void vfio_msix_model_write_mask(VFIOMsixModel *m, unsigned v, bool mask);
  * then compare what was delivered with what must and what may have been.
  */
 void vfio_msix_model_check(VFIOMsixModel *m);
+
+/** vfio_msix_model_violation() - count and report one */
+void vfio_msix_model_violation(VFIOMsixModel *m, unsigned v,
+                               VFIOMsixViolation kind);
+
+/** vfio_msix_model_pending() - the bit of @v that the guest reads in the PBA */
+bool vfio_msix_model_pending(VFIOMsixModel *m, unsigned v);
+
+/**
+ * vfio_msix_model_check_pba() - after a check: read and compare the whole PBA
+ *
+ * What is owed to a masked vector is pending, whether it waits in QEMU or in
+ * the device, and nothing else is.
+ */
+void vfio_msix_model_check_pba(VFIOMsixModel *m);
 
 /** vfio_msix_model_forget() - what @v raised since a check is not owed */
 void vfio_msix_model_forget(VFIOMsixModel *m, unsigned v);
