@@ -61,8 +61,10 @@ static void test_order(void)
     qidxd_msix_on(d);
     qidxd_bring_up(d, 1, NULL);
     desc.handle = qidxd_request_handle(d, false, 1);
+    qidxd_mask_vector(d, 1, true);
     qidxd_writel(d, qidxd_vector(d, 1), record + 28);
     qidxd_writel(d, qidxd_vector(d, 1) + PCI_MSIX_ENTRY_DATA, MARK);
+    qidxd_mask_vector(d, 1, false);
     for (unsigned i = 0; i < 16; i++) {
         qidxd_submit(d, 0, DSA_PORTAL_LIMITED, &desc);
         qidxd_command_ok(d, DSA_DRAIN_ALL, 0);
