@@ -378,6 +378,10 @@ static void check_unplug(IdxdVM *vm)
 
 static void test_unplug_acpi(void)
 {
+    if (!qtest_has_machine("pc")) {
+        g_test_skip("this QEMU has no pc");
+        return;
+    }
     check_unplug(idxd_vm_new_pc(VM_OPTS));
 }
 
