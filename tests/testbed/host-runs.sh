@@ -97,10 +97,14 @@ run_irqfd() {
 run_qtest() {
     export QTEST_QEMU_BINARY=/bin/qemu-system-x86_64
     [ ! -x /bin/qemu-stock ] || export QTEST_QEMU_STOCK_BINARY=/bin/qemu-stock
-    # shellcheck disable=SC2046,SC2086 # words, from the kernel command line
-    qtest --tap -k $QTEST_ARGS > /tmp/tap 2>&1 < /dev/null
-    echo "RESULT exit_status=$?" > /tmp/result
-    sed 's/^/TAP /' /tmp/tap >> /tmp/result
+    # shellcheck disable=SC2086 # words, from the kernel command line
+    { qtest --tap -k $QTEST_ARGS; echo "exit $?"; } 2>&1 < /dev/null | while IFS= read -r line; do
+        case $line in
+            "exit "*) echo "RESULT exit_status=${line#exit }" ;;
+            "ok "* | "not ok "*) step "$line" > /dev/console; echo "TAP $line" ;;
+            *) echo "TAP $line" ;;
+        esac
+    done > /tmp/result
     status=0
 }
 
