@@ -76,7 +76,7 @@ static unsigned missing(const VFIOIrqKvmScenario *sc, VFIOIrqKvm *k, Device *d)
         for (unsigned v = first; v < end; v++) {
             vfio_user_irqs_fire(d->irqs, VFIO_PCI_MSIX_IRQ_INDEX, v);
         }
-        vfio_msix_settle(k->qts, d->irqs);
+        vfio_msix_flush_main_loop(k->qts);
         vfio_irq_guest_barrier(k->guest);
         for (unsigned v = first; v < end; v++) {
             target(sc, v, &cpu, &number);
@@ -153,7 +153,6 @@ static void write_high(VFIOMsixModel *m, unsigned v, uint32_t value)
 static void fire_others(VFIOMsixModel *m, unsigned v)
 {
     vfio_user_irqs_fire(m->irqs, VFIO_PCI_MSIX_IRQ_INDEX, v);
-    vfio_msix_wait_drained(m->qts, m->irqs);
     m->machine->flush(m);
     vfio_msix_model_forget(m, v);
     for (unsigned other = 0; other < m->n; other++) {
@@ -305,7 +304,7 @@ static unsigned msi_working(Msi *m, unsigned n, unsigned cpu, unsigned first)
     for (unsigned v = 0; v < n; v++) {
         vfio_user_irqs_fire(m->irqs, VFIO_PCI_MSI_IRQ_INDEX, v);
     }
-    vfio_msix_settle(m->k.qts, m->irqs);
+    vfio_msix_flush_main_loop(m->k.qts);
     vfio_irq_guest_barrier(m->k.guest);
     for (unsigned c = 0; c < m->k.cpus; c++) {
         for (unsigned number = VFIO_IRQ_GUEST_FIRST;

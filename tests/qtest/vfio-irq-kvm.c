@@ -312,6 +312,7 @@ const VFIOMsixMachine vfio_irq_kvm_machine = {
     .message = kvm_machine_message,
     .take = kvm_machine_take,
     .flush = kvm_machine_flush,
+    .keeps_events = true,
     .reset = kvm_machine_reset,
     .rest = kvm_machine_rest,
 };

@@ -63,6 +63,8 @@ typedef struct VFIOMsixMessage {
  * @take: how often that place got a message since the last call, and the data
  *     of the last one. Serialised by the caller.
  * @flush: wait until what QEMU or the kernel has sent has been received
+ * @keeps_events: an eventfd may stay readable although it has been served, as
+ *     it does if it was before KVM got it. To read it is up to KVM.
  * @reset: what has to be done after a reset of the machine, or NULL
  * @tick: let QEMU's virtual time pass, NULL where it does so by itself
  * @rest: wait until QEMU has done what it puts off while the guest is busy
@@ -75,6 +77,7 @@ struct VFIOMsixMachine {
     unsigned (*take)(VFIOMsixModel *m, unsigned v, unsigned place,
                      uint32_t *data);
     void (*flush)(VFIOMsixModel *m);
+    bool keeps_events;
     void (*reset)(VFIOMsixModel *m);
     void (*tick)(VFIOMsixModel *m);
     void (*rest)(VFIOMsixModel *m);
