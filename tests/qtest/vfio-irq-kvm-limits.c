@@ -145,8 +145,7 @@ void vfio_irq_kvm_test_many_routes(const void *opaque)
 
 static void write_high(VFIOMsixModel *m, unsigned v, uint32_t value)
 {
-    qpci_io_writel(m->dev, m->bar, VFIO_USER_SERVER_TABLE_OFFSET +
-                   v * PCI_MSIX_ENTRY_SIZE + PCI_MSIX_ENTRY_UPPER_ADDR, value);
+    vfio_msix_model_write_entry(m, v, PCI_MSIX_ENTRY_UPPER_ADDR, value);
 }
 
 /* What @v raises goes nowhere, and is not owed; the others must not suffer */
@@ -174,8 +173,7 @@ static void unmask_rejected(const VFIOIrqKvmScenario *sc)
         vfio_msix_model_rest(m, true);
         vfio_msix_model_mask(m, v);
         write_high(m, v, 1);
-        qpci_io_writel(m->dev, m->bar, VFIO_USER_SERVER_TABLE_OFFSET +
-                       v * PCI_MSIX_ENTRY_SIZE + PCI_MSIX_ENTRY_VECTOR_CTRL, 0);
+        vfio_msix_model_write_entry(m, v, PCI_MSIX_ENTRY_VECTOR_CTRL, 0);
         states = vfio_irq_kvm_wait_settled(&k, VFIO_MSIX_SLOT, m->n - 1);
         g_assert_cmpuint(states.irqfd, ==, k.has_states ? m->n - 1 : 0);
         fire_others(m, v);

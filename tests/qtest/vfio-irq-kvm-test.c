@@ -45,11 +45,11 @@ void vfio_irq_kvm_report(const VFIOIrqKvmScenario *sc, VFIOMsixModel *m)
 {
     vfio_msix_report(m, sc->name);
     g_test_message("%s: lost %u, while masked %u, spurious %u, wrong message "
-                   "%u, KVM_SET_GSI_ROUTING %u", sc->name,
+                   "%u, slow rewrites %u, KVM_SET_GSI_ROUTING %u", sc->name,
                    m->violations[VFIO_MSIX_LOST],
                    m->violations[VFIO_MSIX_WHILE_MASKED],
                    m->violations[VFIO_MSIX_SPURIOUS],
-                   m->violations[VFIO_MSIX_WRONG],
+                   m->violations[VFIO_MSIX_WRONG], m->slow_rewrites,
                    vfio_irq_kvm_commits(m->opaque));
 }
 

@@ -28,8 +28,8 @@ static uint64_t entry_offset(unsigned v, unsigned reg)
     return VFIO_USER_SERVER_TABLE_OFFSET + v * PCI_MSIX_ENTRY_SIZE + reg;
 }
 
-static void write_entry(VFIOMsixModel *m, unsigned v, unsigned reg,
-                        uint32_t value)
+void vfio_msix_model_write_entry(VFIOMsixModel *m, unsigned v, unsigned reg,
+                                 uint32_t value)
 {
     qpci_io_writel(m->dev, m->bar, entry_offset(v, reg), value);
 }
@@ -56,9 +56,10 @@ static void write_message(VFIOMsixModel *m, unsigned v)
 {
     const VFIOMsixMessage *msg = &m->entry[v].message;
 
-    write_entry(m, v, PCI_MSIX_ENTRY_LOWER_ADDR, msg->address);
-    write_entry(m, v, PCI_MSIX_ENTRY_UPPER_ADDR, msg->address >> 32);
-    write_entry(m, v, PCI_MSIX_ENTRY_DATA, msg->data);
+    vfio_msix_model_write_entry(m, v, PCI_MSIX_ENTRY_LOWER_ADDR, msg->address);
+    vfio_msix_model_write_entry(m, v, PCI_MSIX_ENTRY_UPPER_ADDR,
+                                msg->address >> 32);
+    vfio_msix_model_write_entry(m, v, PCI_MSIX_ENTRY_DATA, msg->data);
 }
 
 static void set_up_device(VFIOMsixModel *m)
@@ -474,8 +475,8 @@ void vfio_msix_model_function_mask(VFIOMsixModel *m, bool fmask)
 void vfio_msix_model_write_mask(VFIOMsixModel *m, unsigned v, bool mask)
 {
     m->entry[v].masked = mask;
-    write_entry(m, v, PCI_MSIX_ENTRY_VECTOR_CTRL,
-                mask ? PCI_MSIX_ENTRY_CTRL_MASKBIT : 0);
+    vfio_msix_model_write_entry(m, v, PCI_MSIX_ENTRY_VECTOR_CTRL,
+                                mask ? PCI_MSIX_ENTRY_CTRL_MASKBIT : 0);
 }
 
 void vfio_msix_model_mask(VFIOMsixModel *m, unsigned v)
@@ -497,62 +498,6 @@ void vfio_msix_model_rewrite(VFIOMsixModel *m, unsigned v)
     g_assert_true(m->entry[v].masked);
     choose_message(m, v);
     write_message(m, v);
-    vfio_msix_model_check(m);
-}
-
-static unsigned message_register(char part)
-{
-    return part == 'l' ? PCI_MSIX_ENTRY_LOWER_ADDR :
-           part == 'h' ? PCI_MSIX_ENTRY_UPPER_ADDR : PCI_MSIX_ENTRY_DATA;
-}
-
-static uint32_t message_dword(VFIOMsixMessage msg, char part)
-{
-    return part == 'd' ? msg.data : msg.address >> (part == 'h' ? 32 : 0);
-}
-
-void vfio_msix_model_write_live(VFIOMsixModel *m, unsigned v,
-                                const VFIOMsixRewrite *how)
-{
-    VFIOMsixEntry *e = &m->entry[v];
-    VFIOMsixMessage old = e->message;
-    bool changed = false;
-
-    e->place = how->place;
-    e->message = how->message ? *how->message :
-                 m->machine->message(m, v, e->place);
-    for (const char *part = how->order; *part; part++) {
-        uint32_t value = message_dword(e->message, *part);
-
-        write_entry(m, v, message_register(*part), value);
-        changed |= value != message_dword(old, *part);
-        if (how->raise && changed && part[1]) {
-            vfio_user_irqs_fire(m->irqs, INDEX, v);
-        }
-    }
-    for (const char *part = "lhd"; *part; part++) {
-        /* what is not written stays as it was: the caller had to choose so */
-        g_assert_true(strchr(how->order, *part) ||
-                      message_dword(e->message, *part) ==
-                      message_dword(old, *part));
-    }
-}
-
-void vfio_msix_model_rewrite_live(VFIOMsixModel *m, unsigned v,
-                                  const VFIOMsixRewrite *how)
-{
-    vfio_msix_model_write_live(m, v, how);
-    vfio_msix_model_rest(m, false);
-}
-
-void vfio_msix_model_rest(VFIOMsixModel *m, bool long_enough)
-{
-    if (m->machine->tick) {
-        m->machine->tick(m);
-    }
-    if (long_enough && m->machine->rest) {
-        m->machine->rest(m);
-    }
     vfio_msix_model_check(m);
 }
 

@@ -130,6 +130,8 @@ typedef struct VFIOMsixTaken {
  * @enabled: MSI-X enable bit
  * @fmask: MSI-X function mask bit
  * @entry: the MSI-X table
+ * @slow_rewrites: messages that were rewritten so slowly that half of one may
+ *     have been sent; not a violation
  * @violations: number of violations of each kind
  */
 struct VFIOMsixModel {
@@ -156,6 +158,7 @@ struct VFIOMsixModel {
     VFIOMsixTaken *earlier; /* taken to make way for a raise */
     uint64_t live_disables, refused, refused_at_enable;
     uint64_t messages, step_messages;
+    unsigned slow_rewrites;
     unsigned violations[VFIO_MSIX_VIOLATIONS];
 };
 
@@ -199,8 +202,14 @@ typedef struct VFIOMsixRewrite {
 void vfio_msix_model_rewrite_live(VFIOMsixModel *m, unsigned v,
                                   const VFIOMsixRewrite *how);
 
-/** vfio_msix_model_write_live() - the same, and check nothing */
-void vfio_msix_model_write_live(VFIOMsixModel *m, unsigned v,
+/**
+ * vfio_msix_model_write_live() - the same, and check nothing
+ *
+ * Return: whether the writes were so close to each other that QEMU cannot have
+ * taken one half for all of it. This is up to the host's load, and the only
+ * thing here that is judged by the clock; vfio_msix_model_rewrite_live() knows.
+ */
+bool vfio_msix_model_write_live(VFIOMsixModel *m, unsigned v,
                                 const VFIOMsixRewrite *how);
 
 /**
@@ -223,6 +232,10 @@ void vfio_msix_model_fire_live(VFIOMsixModel *m, unsigned stride);
 
 /** vfio_msix_model_unmasked() - whether the device may send @v's message */
 bool vfio_msix_model_unmasked(const VFIOMsixModel *m, unsigned v);
+
+/** vfio_msix_model_write_entry() - write a register, and note nothing */
+void vfio_msix_model_write_entry(VFIOMsixModel *m, unsigned v, unsigned reg,
+                                 uint32_t value);
 
 /** vfio_msix_model_write_mask() - write @v's mask bit, and check nothing */
 void vfio_msix_model_write_mask(VFIOMsixModel *m, unsigned v, bool mask);
