@@ -139,6 +139,7 @@ static void add_state(VFIOIrqKvmStates *states, const QDict *vector)
     states->irqfd += g_str_equal(qdict_get_str(vector, "path"), "irqfd");
     states->settling += qdict_get_bool(vector, "is-settling");
     states->pending += qdict_get_bool(vector, "is-pending");
+    states->unmasked += !qdict_get_bool(vector, "is-masked");
 }
 
 VFIOIrqKvmStates vfio_irq_kvm_states(VFIOIrqKvm *k, unsigned slot)
@@ -294,6 +295,30 @@ static void kvm_machine_flush(VFIOMsixModel *m)
     qatomic_set(&m->flushing, false);
 }
 
+static unsigned count_unmasked(const VFIOMsixModel *m)
+{
+    unsigned n = 0;
+
+    for (unsigned v = 0; v < m->n; v++) {
+        n += vfio_msix_model_unmasked(m, v);
+    }
+    return n;
+}
+
+/* For QEMU an entry is masked while its message is held back */
+static void kvm_machine_release(VFIOMsixModel *m)
+{
+    VFIOIrqKvm *k = m->opaque;
+    int64_t end = g_get_monotonic_time() + WAIT_SECONDS * G_USEC_PER_SEC;
+    VFIOIrqKvmStates states = vfio_irq_kvm_states(k, VFIO_MSIX_SLOT);
+
+    while (k->has_states && states.unmasked < count_unmasked(m)) {
+        g_assert_cmpint(g_get_monotonic_time(), <, end);
+        g_usleep(POLL_US);
+        states = vfio_irq_kvm_states(k, VFIO_MSIX_SLOT);
+    }
+}
+
 /* What is unmasked is KVM's then; what the host does not serve need not be */
 static void kvm_machine_rest(VFIOMsixModel *m)
 {
@@ -314,5 +339,6 @@ const VFIOMsixMachine vfio_irq_kvm_machine = {
     .flush = kvm_machine_flush,
     .keeps_events = true,
     .reset = kvm_machine_reset,
+    .release = kvm_machine_release,
     .rest = kvm_machine_rest,
 };

@@ -78,6 +78,7 @@ typedef struct VFIOIrqKvmStates {
     unsigned irqfd;         /* of these, the ones that KVM serves */
     unsigned settling;      /* the ones that will not stay as they are */
     unsigned pending;
+    unsigned unmasked;
 } VFIOIrqKvmStates;
 
 /**

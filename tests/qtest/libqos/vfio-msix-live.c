@@ -52,7 +52,7 @@ bool vfio_msix_model_write_live(VFIOMsixModel *m, unsigned v,
                       message_dword(e->message, *part) ==
                       message_dword(old, *part));
     }
-    return m->machine->tick || g_get_monotonic_time() - begin < HOLD_US;
+    return m->machine->stands_still || g_get_monotonic_time() - begin < HOLD_US;
 }
 
 /* What it raised may have come with half of the message, or comes later */
@@ -78,9 +78,7 @@ void vfio_msix_model_rewrite_live(VFIOMsixModel *m, unsigned v,
 
 void vfio_msix_model_rest(VFIOMsixModel *m, bool long_enough)
 {
-    if (m->machine->tick) {
-        m->machine->tick(m);
-    }
+    m->machine->release(m);
     if (long_enough && m->machine->rest) {
         m->machine->rest(m);
     }

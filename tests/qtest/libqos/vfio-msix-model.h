@@ -66,7 +66,9 @@ typedef struct VFIOMsixMessage {
  * @keeps_events: an eventfd may stay readable although it has been served, as
  *     it does if it was before KVM got it. To read it is up to KVM.
  * @reset: what has to be done after a reset of the machine, or NULL
- * @tick: let QEMU's virtual time pass, NULL where it does so by itself
+ * @release: wait until QEMU holds no message back any more, because it might
+ *     be half written
+ * @stands_still: QEMU's virtual time does, but for @release
  * @rest: wait until QEMU has done what it puts off while the guest is busy
  *     with its table, NULL where there is nothing
  */
@@ -79,7 +81,8 @@ struct VFIOMsixMachine {
     void (*flush)(VFIOMsixModel *m);
     bool keeps_events;
     void (*reset)(VFIOMsixModel *m);
-    void (*tick)(VFIOMsixModel *m);
+    void (*release)(VFIOMsixModel *m);
+    bool stands_still;
     void (*rest)(VFIOMsixModel *m);
 };
 

@@ -14,7 +14,7 @@
 #define WAIT_SECONDS 5
 
 /* More than QEMU waits for the rest of a message, in its virtual time */
-#define TICK_NS (30 * SCALE_MS)
+#define RELEASE_NS (30 * SCALE_MS)
 
 char *vfio_msix_write_firmware(const void *image)
 {
@@ -126,9 +126,9 @@ static void ram_flush(VFIOMsixModel *m)
     vfio_msix_flush_main_loop(m->qts);
 }
 
-static void ram_tick(VFIOMsixModel *m)
+static void ram_release(VFIOMsixModel *m)
 {
-    qtest_clock_step(m->qts, TICK_NS);
+    qtest_clock_step(m->qts, RELEASE_NS);
 }
 
 const VFIOMsixMachine vfio_msix_ram = {
@@ -137,5 +137,6 @@ const VFIOMsixMachine vfio_msix_ram = {
     .message = ram_message,
     .take = ram_take,
     .flush = ram_flush,
-    .tick = ram_tick,
+    .release = ram_release,
+    .stands_still = true,
 };
