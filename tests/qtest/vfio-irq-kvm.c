@@ -17,6 +17,9 @@
 /* The rate at which to ask QEMU how far it is */
 #define POLL_US 2000
 
+/* More than any host is slow, and what a guest waits that leaves some out */
+#define LONG_HOLD_MS 300000
+
 #define COMMIT_EVENT "kvm_irqchip_commit_routes"
 
 /* The machine */
@@ -56,9 +59,11 @@ static char *machine_options(VFIOIrqKvm *k, const char *bios)
         "-cpu qemu64,+x2apic,check=off -smp %u "
         "-machine %s,memory-backend=ram -m 32M -bios %s "
         "-object memory-backend-memfd,id=ram,size=32M,share=on "
-        "-d trace:" COMMIT_EVENT " -D %s%s", k->cpus,
+        "-d trace:" COMMIT_EVENT " -D %s%s%s", k->cpus,
         q35 ? "q35,kernel-irqchip=split" : "pc", bios, k->log,
-        q35 ? " -device intel-iommu,intremap=on,caching-mode=on" : "");
+        q35 ? " -device intel-iommu,intremap=on,caching-mode=on" : "",
+        k->long_hold ? " -global vfio-user-pci.x-msix-rewrite-ms="
+                       stringify(LONG_HOLD_MS) : "");
 }
 
 unsigned vfio_irq_kvm_start(VFIOIrqKvm *k, VFIOUserServer **servers,
@@ -319,6 +324,18 @@ static void kvm_machine_release(VFIOMsixModel *m)
     }
 }
 
+/* The old flow holds nothing back, and is wrong without any tearing */
+static bool kvm_machine_may_tear(const VFIOMsixModel *m, const char *order,
+                                 unsigned changes)
+{
+    VFIOIrqKvm *k = m->opaque;
+
+    if (k->long_hold) {
+        return strlen(order) < 3 || order[2] != 'd';
+    }
+    return !k->binary_var && changes > 1;
+}
+
 /* What is unmasked is KVM's then; what the host does not serve need not be */
 static void kvm_machine_rest(VFIOMsixModel *m)
 {
@@ -340,5 +357,6 @@ const VFIOMsixMachine vfio_irq_kvm_machine = {
     .keeps_events = true,
     .reset = kvm_machine_reset,
     .release = kvm_machine_release,
+    .may_tear = kvm_machine_may_tear,
     .rest = kvm_machine_rest,
 };

@@ -23,6 +23,8 @@
  * @cpus: of the guest, 1 or 2
  * @iommu: with an IOMMU that can remap interrupts, and so knows x2APIC ids
  * @remap: with such an IOMMU, and messages that it remaps
+ * @long_hold: QEMU waits for the rest of a message as long as it takes. A
+ *     guest must then write all of it, data last
  * @log_errors: what QEMU says on stderr goes to the log, see
  *     vfio_irq_kvm_logged()
  * @binary_var: environment variable that names the binary, NULL for the usual
@@ -36,6 +38,7 @@
 typedef struct VFIOIrqKvm {
     unsigned cpus;
     bool iommu, remap;
+    bool long_hold;
     bool log_errors;
     const char *binary_var;
 

@@ -7,17 +7,6 @@
 #include "qemu/osdep.h"
 #include "vfio-msix-scenario.h"
 
-/* All at once, or what differs; the guest need not write in the usual order */
-static const char *const orders[] = {
-    "lhd", "ldh", "hld", "hdl", "dlh", "dhl", "lh", "l", "d",
-};
-
-static bool fits(const char *order, VFIOMsixMessage old, VFIOMsixMessage new)
-{
-    return (strchr(order, 'd') || old.data == new.data) &&
-           (strchr(order, 'l') || old.address == new.address);
-}
-
 /*
  * Rewrites the next vector in turn. Each is on the fast path before if @rested,
  * and on the one through QEMU if not.
@@ -26,11 +15,9 @@ static void rewrite_next(VFIOMsixModel *m, unsigned i, bool rested,
                          VFIOMsixRewrite how)
 {
     unsigned v = i % m->n;
-    const VFIOMsixEntry *e = &m->entry[v];
 
-    how.place = (e->place + how.place) % m->places;
-    if (!fits(how.order, e->message,
-              m->machine->message(m, v, how.place))) {
+    how.place = (m->entry[v].place + how.place) % m->places;
+    if (!vfio_msix_model_can_rewrite(m, v, &how)) {
         return;
     }
     if (rested) {
@@ -48,11 +35,12 @@ void vfio_msix_rewrite_all_ways(VFIOMsixModel *m, bool rested)
 {
     unsigned i = 0;
 
-    for (unsigned order = 0; order < ARRAY_SIZE(orders); order++) {
+    for (unsigned order = 0; order < VFIO_MSIX_ORDERS; order++) {
         for (unsigned place = 1; place < m->places; place++) {
             for (unsigned raise = 0; raise < 2; raise++) {
                 rewrite_next(m, i++, rested, (VFIOMsixRewrite) {
-                    .place = place, .order = orders[order], .raise = raise,
+                    .place = place, .order = vfio_msix_orders[order],
+                    .raise = raise,
                 });
             }
         }
@@ -101,13 +89,13 @@ static void rewrite_upper_half(VFIOMsixModel *m, unsigned v, const char *order)
 
 void vfio_msix_rewrite_in_parts(VFIOMsixModel *m)
 {
-    for (unsigned i = 0; i < ARRAY_SIZE(orders); i++) {
+    for (unsigned i = 0; i < VFIO_MSIX_ORDERS; i++) {
         unsigned v = i % m->n;
 
         rewrite_parts(m, v, i % 2 ? "l" : "lh");
         /* not without the upper half, which is what differs */
-        if (strlen(orders[i]) == 3) {
-            rewrite_upper_half(m, v, orders[i]);
+        if (strlen(vfio_msix_orders[i]) == 3) {
+            rewrite_upper_half(m, v, vfio_msix_orders[i]);
         }
     }
 }

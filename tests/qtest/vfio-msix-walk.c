@@ -73,21 +73,6 @@ static void step_rewrite(Walk *w)
     }
 }
 
-/* Writes what differs, in any order; in half of all cases the rest as well */
-static const char *choose_order(Walk *w, VFIOMsixMessage old,
-                                VFIOMsixMessage new)
-{
-    static const char *const all[] = { "lhd", "ldh", "hld", "hdl", "dlh",
-                                       "dhl" };
-    bool same_address = old.address == new.address;
-    bool same_data = old.data == new.data;
-
-    if ((same_address || same_data) && chance(w, 50)) {
-        return same_address ? "d" : chance(w, 50) ? "l" : "lh";
-    }
-    return all[pick(w, ARRAY_SIZE(all))];
-}
-
 static void step_rewrite_live(Walk *w)
 {
     unsigned v = pick(w, w->m->n);
@@ -97,8 +82,10 @@ static void step_rewrite_live(Walk *w)
         .raise = chance(w, 50),
     };
 
-    how.order = choose_order(w, e->message,
-                             w->m->machine->message(w->m, v, how.place));
+    /* the usual order is always possible */
+    do {
+        how.order = vfio_msix_orders[pick(w, VFIO_MSIX_ORDERS)];
+    } while (!vfio_msix_model_can_rewrite(w->m, v, &how));
     if (!e->masked) {
         vfio_msix_model_rewrite_live(w->m, v, &how);
         vfio_msix_model_fire(w->m, v);

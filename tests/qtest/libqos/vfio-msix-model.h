@@ -66,9 +66,11 @@ typedef struct VFIOMsixMessage {
  * @keeps_events: an eventfd may stay readable although it has been served, as
  *     it does if it was before KVM got it. To read it is up to KVM.
  * @reset: what has to be done after a reset of the machine, or NULL
- * @release: wait until QEMU holds no message back any more, because it might
- *     be half written
- * @stands_still: QEMU's virtual time does, but for @release
+ * @release: let QEMU's virtual time pass, or wait, until QEMU holds no message
+ *     back any more that might be half written
+ * @may_tear: whether QEMU may take half of a message for all of it if the
+ *     host is slow between writes in this order, of which so many make a
+ *     difference. NULL where no time passes but in @release
  * @rest: wait until QEMU has done what it puts off while the guest is busy
  *     with its table, NULL where there is nothing
  */
@@ -82,7 +84,8 @@ struct VFIOMsixMachine {
     bool keeps_events;
     void (*reset)(VFIOMsixModel *m);
     void (*release)(VFIOMsixModel *m);
-    bool stands_still;
+    bool (*may_tear)(const VFIOMsixModel *m, const char *order,
+                     unsigned changes);
     void (*rest)(VFIOMsixModel *m);
 };
 
@@ -133,8 +136,6 @@ typedef struct VFIOMsixTaken {
  * @enabled: MSI-X enable bit
  * @fmask: MSI-X function mask bit
  * @entry: the MSI-X table
- * @slow_rewrites: messages that were rewritten so slowly that half of one may
- *     have been sent; not a violation
  * @violations: number of violations of each kind
  */
 struct VFIOMsixModel {
@@ -161,7 +162,6 @@ struct VFIOMsixModel {
     VFIOMsixTaken *earlier; /* taken to make way for a raise */
     uint64_t live_disables, refused, refused_at_enable;
     uint64_t messages, step_messages;
-    unsigned slow_rewrites;
     unsigned violations[VFIO_MSIX_VIOLATIONS];
 };
 
@@ -196,6 +196,19 @@ typedef struct VFIOMsixRewrite {
     const VFIOMsixMessage *message;
 } VFIOMsixRewrite;
 
+/* All parts of a message, or what differs; the usual order is the first */
+#define VFIO_MSIX_ORDERS 9
+extern const char *const vfio_msix_orders[VFIO_MSIX_ORDERS];
+
+/**
+ * vfio_msix_model_can_rewrite() - whether a rewrite has a certain result
+ *
+ * Return: false if a part would be left out that differs, or if it is up to
+ * the host's load whether QEMU sees half of the message.
+ */
+bool vfio_msix_model_can_rewrite(VFIOMsixModel *m, unsigned v,
+                                 const VFIOMsixRewrite *how);
+
 /**
  * vfio_msix_model_rewrite_live() - give the entry @v a new message
  *
@@ -205,14 +218,8 @@ typedef struct VFIOMsixRewrite {
 void vfio_msix_model_rewrite_live(VFIOMsixModel *m, unsigned v,
                                   const VFIOMsixRewrite *how);
 
-/**
- * vfio_msix_model_write_live() - the same, and check nothing
- *
- * Return: whether the writes were so close to each other that QEMU cannot have
- * taken one half for all of it. This is up to the host's load, and the only
- * thing here that is judged by the clock; vfio_msix_model_rewrite_live() knows.
- */
-bool vfio_msix_model_write_live(VFIOMsixModel *m, unsigned v,
+/** vfio_msix_model_write_live() - the same, and check nothing */
+void vfio_msix_model_write_live(VFIOMsixModel *m, unsigned v,
                                 const VFIOMsixRewrite *how);
 
 /**

@@ -138,5 +138,4 @@ const VFIOMsixMachine vfio_msix_ram = {
     .take = ram_take,
     .flush = ram_flush,
     .release = ram_release,
-    .stands_still = true,
 };
