@@ -14,7 +14,7 @@
 void vfio_irq_kvm_test_rewrite(const void *opaque)
 {
     const VFIOIrqKvmScenario *sc = opaque;
-    VFIOIrqKvm k = { 0 };
+    VFIOIrqKvm k = { .long_hold = true };
     VFIOMsixModel *m = vfio_irq_kvm_model(sc, &k);
 
     vfio_msix_unmask_in_one(m);
@@ -74,7 +74,7 @@ static void move_under_fire(VFIOMsixModel *m, unsigned v, Arrivals *arrivals)
 void vfio_irq_kvm_test_rewrite_under_fire(const void *opaque)
 {
     const VFIOIrqKvmScenario *sc = opaque;
-    VFIOIrqKvm k = { 0 };
+    VFIOIrqKvm k = { .long_hold = true };
     VFIOMsixModel *m = vfio_irq_kvm_model(sc, &k);
     unsigned moves = sc->stock ? 100 : g_test_slow() ? 5000 : 500;
     Arrivals arrivals = { 0 };

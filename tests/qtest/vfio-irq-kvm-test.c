@@ -31,7 +31,7 @@ VFIOMsixModel *vfio_irq_kvm_model(const VFIOIrqKvmScenario *sc, VFIOIrqKvm *k)
     k->cpus = sc->cpus;
     k->remap = sc->remap;
     /* elsewhere the messages of a vector differ in one part only */
-    k->long_hold = sc->cpus > 1 && !sc->remap && !sc->stock;
+    k->long_hold &= sc->cpus > 1 && !sc->remap && !sc->stock;
     return vfio_msix_model_new(&(VFIOMsixModelConfig) {
         .irqs = {
             .host = sc->host, .msix = sc->n, .split_upwards = sc->stock,
@@ -269,7 +269,7 @@ static uint64_t fires;
 static void test_walk(const void *opaque)
 {
     const VFIOIrqKvmScenario *sc = opaque;
-    VFIOIrqKvm k = { 0 };
+    VFIOIrqKvm k = { .long_hold = true };
     VFIOMsixModel *m = vfio_irq_kvm_model(sc, &k);
 
     vfio_msix_walk(m, &(VFIOMsixWalk) {
