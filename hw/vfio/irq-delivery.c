@@ -227,6 +227,7 @@ static void vfio_irq_irqfd_detach(VFIOIRQDelivery *d, unsigned int nr)
 
 static const VFIOIRQDeliveryOps vfio_irq_irqfd_ops = {
     .name = "irqfd",
+    .in_kernel = true,
     .prepare = vfio_irq_irqfd_prepare,
     .attach = vfio_irq_irqfd_attach,
     .detach = vfio_irq_irqfd_detach,

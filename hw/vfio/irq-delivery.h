@@ -39,6 +39,7 @@ typedef struct VFIOIRQDelivery VFIOIRQDelivery;
 /**
  * struct VFIOIRQDeliveryOps - a listener
  * @name: for users: "userspace" or "irqfd"
+ * @in_kernel: QEMU sees no events, and the IOMMU may post them
  * @prepare: make @attach possible, before the routes of several vectors are
  *           committed at once.  Returns 0, or -errno and the vector stays with
  *           the listener that it has.  NULL: nothing to prepare
@@ -49,6 +50,7 @@ typedef struct VFIOIRQDelivery VFIOIRQDelivery;
  */
 typedef struct VFIOIRQDeliveryOps {
     const char *name;
+    bool in_kernel;
     int (*prepare)(VFIOIRQDelivery *d, unsigned int nr);
     int (*attach)(VFIOIRQDelivery *d, unsigned int nr);
     void (*detach)(VFIOIRQDelivery *d, unsigned int nr);

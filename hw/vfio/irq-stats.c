@@ -5,13 +5,15 @@
  *   x-irq-vectors  a list with an element for each vector that the guest has
  *                  unmasked since it enabled MSI or MSI-X
  *
- * Events that KVM delivers are not seen here.
+ * Events that KVM delivers are not seen here, and not whether they were posted:
+ * "postable" is a vector with an irqfd on a host that can.
  */
 
 #include "qemu/osdep.h"
 #include "hw/intc/intc.h"
 #include "hw/pci/msi.h"
 #include "hw/pci/msix.h"
+#include "hw/vfio/irq-posted.h"
 #include "hw/vfio/pci.h"
 #include "qapi/error.h"
 #include "qapi/visitor.h"
@@ -21,8 +23,27 @@ typedef struct VFIOIRQState {
     bool is_masked;
     bool is_pending;
     bool is_armed;
+    bool is_postable;
     const char *path;
 } VFIOIRQState;
+
+/* None of it changes while KVM is in use, so it is looked at once */
+static VFIOIRQPostedState vfio_irq_host_posts(void)
+{
+    static VFIOIRQPosted probed;
+
+    if (!probed.conditions) {
+        vfio_irq_posted_probe("", &probed);
+    }
+    return probed.state;
+}
+
+/* A vfio-user server signals the eventfd itself: the IOMMU has no part in it */
+static VFIOIRQPostedState vfio_irq_device_posts(const VFIOIRQDelivery *d)
+{
+    return VFIO_PCI_DEVICE(d->pdev)->vbasedev.proxy ? VFIO_IRQ_POSTED_NO
+                                                    : vfio_irq_host_posts();
+}
 
 static VFIOIRQState vfio_irq_state(VFIOIRQDelivery *d, uint32_t nr)
 {
@@ -33,6 +54,8 @@ static VFIOIRQState vfio_irq_state(VFIOIRQDelivery *d, uint32_t nr)
                                 : msi_is_masked(d->pdev, nr),
         .is_pending = d->is_msix && msix_is_pending(d->pdev, nr),
         .is_armed = d->vectors->vector[nr].armed != -1,
+        .is_postable = line->listener && line->listener->in_kernel &&
+                       vfio_irq_device_posts(d) == VFIO_IRQ_POSTED_YES,
         .path = line->listener ? line->listener->name : "none",
     };
 }
@@ -53,6 +76,7 @@ static bool vfio_irq_visit_line(Visitor *v, VFIOIRQDelivery *d, uint32_t nr,
          visit_type_bool(v, "is-masked", &state.is_masked, errp) &&
          visit_type_bool(v, "is-pending", &state.is_pending, errp) &&
          visit_type_bool(v, "is-armed", &state.is_armed, errp) &&
+         visit_type_bool(v, "is-postable", &state.is_postable, errp) &&
          visit_type_bool(v, "is-settling", &line.is_settling, errp) &&
          visit_type_bool(v, "is-unroutable", &line.is_unroutable, errp) &&
          visit_type_uint64(v, "userspace-events", &d->events[nr], errp) &&
@@ -101,11 +125,12 @@ static void vfio_irq_print_line(GString *buf, VFIOIRQDelivery *d, uint32_t nr)
 
     g_string_append_printf(buf, "  vector %" PRIu32 ": %s, userspace events %"
                            PRIu64 " attaches %" PRIu64 " detaches %" PRIu64
-                           "%s%s%s%s%s\n", nr, state.path, d->events[nr],
+                           "%s%s%s%s%s%s\n", nr, state.path, d->events[nr],
                            line->stats.attaches, line->stats.detaches,
                            state.is_masked ? " [masked]" : "",
                            state.is_pending ? " [pending]" : "",
                            state.is_armed ? "" : " [not armed]",
+                           state.is_postable ? " [postable]" : "",
                            line->is_settling ? " [settling]" : "",
                            line->is_unroutable ? " [no route]" : "");
 }
@@ -124,12 +149,13 @@ static void vfio_irq_print_info(InterruptStatsProvider *obj, GString *buf)
     }
     g_string_append_printf(buf, " %s, %u of %u vectors allocated%s, SET_IRQS %"
                            PRIu64 " resizes %" PRIu64 " replays %" PRIu64
-                           " refusals %" PRIu64 "\n",
+                           " refusals %" PRIu64 ", host can post: %s\n",
                            d->is_msix ? "MSI-X" : "MSI", v->capacity,
                            v->table_size,
                            v->noresize ? "" : " (on demand)",
                            v->stats.requests, v->stats.resizes,
-                           v->stats.replays, v->stats.refusals);
+                           v->stats.replays, v->stats.refusals,
+                           vfio_irq_posted_name(vfio_irq_device_posts(d)));
     for (uint32_t nr = 0; nr < d->nr_lines; nr++) {
         if (d->line[nr].used) {
             vfio_irq_print_line(buf, d, nr);
