@@ -3,7 +3,8 @@
 #
 # /init of the inner guest: waits for the disk of the stock nvme driver, then sources the
 # scenario that the kernel command line names in SCENARIO, for what is done with it.
-# Speaks to the nested host in lines: PHASE name, RESULT key=value, FAILED reason.
+# Speaks to the nested host in lines: PHASE name, RESULT key=value, FAILED reason,
+# MONITOR command.
 
 export PATH=/bin
 mount -t devtmpfs none /dev

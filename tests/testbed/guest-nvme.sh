@@ -21,6 +21,10 @@ while [ $cpu -lt "$cpus" ]; do
     copy_on_cpu "$disk" /tmp/back iflag
     cpu=$((cpu + 1))
 done
+# The vectors have all been used, and come to rest.
+sleep 1
+echo "MONITOR info irq"
+sleep 1
 data_ok=no
 cmp -s /tmp/pattern /tmp/back && data_ok=yes
 sum=$(sha256sum < /tmp/pattern)

@@ -32,30 +32,41 @@ assigned_device() {
     echo "-device vfio-pci,host=$bdf,addr=5$property"
 }
 
-# The guest's console, line by line: results and marks for the kernel's trace are picked out.
+# The guest's console, line by line: results, marks for the kernel's trace, and commands for
+# QEMU's monitor are picked out.
 relay() {
     while IFS= read -r line; do
         echo "$line" > /dev/ttyS1
         case $line in
             RESULT*) echo "$line" >> /tmp/result ;;
             PHASE*) echo "$line" > "$tracing/trace_marker" ;;
+            MONITOR*) echo "${line#MONITOR }" > /tmp/monitor.in ;;
         esac
     done
+}
+
+# What "info irq" says, as the monitor's line editor writes it, and how many vectors KVM serves
+keep_monitor() {
+    tr -d '\r' < /tmp/monitor.out | sed 's/\x1b\[[A-Z]//g' > /tmp/monitor.log
+    cat /tmp/monitor.log > /dev/ttyS1
+    echo "RESULT irqfd_vectors=$(grep -c 'vector [0-9]*: irqfd' /tmp/monitor.log)" >> /tmp/result
 }
 
 # run_guest MACHINE KERNEL_OPTIONS QEMU_OPTION...
 run_guest() {
     machine=$1 append="$(cat /boot/guest.cmdline) SCENARIO=$scenario MOVES=$MOVES $2"
     shift 2
-    mkfifo /tmp/console
+    mkfifo /tmp/console /tmp/monitor.in /tmp/monitor.out
     relay < /tmp/console &
+    keep_monitor &
     # shellcheck disable=SC2046 # words
     $(qemu_command) -machine "$machine" -cpu host -smp "$GUEST_CPUS" -m 256 "$@" \
         -kernel /boot/vmlinuz -initrd /boot/guest.cpio -no-reboot \
-        -append "$append" -serial file:/tmp/console $(assigned_device)
+        -append "$append" -serial file:/tmp/console $(assigned_device) \
+        -chardev pipe,id=monitor,path=/tmp/monitor -mon monitor
     status=$?
     wait
-    rm /tmp/console
+    rm /tmp/console /tmp/monitor.*
 }
 
 # run_client PROGRAM VECTORS QEMU_OPTION...
