@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * VFIO interrupts: what happens to each vector, for QOM and "info irq"
+ * VFIO interrupts: what happens to each vector, for QOM and the monitor
  *
  *   x-irq-vectors  a list with an element for each vector that the guest has
  *                  unmasked since it enabled MSI or MSI-X
+ *   info pic       the same, and what the host has granted
+ *   info irq       events that QEMU has delivered itself
  *
  * Events that KVM delivers are not seen here, and not whether they were posted:
  * "postable" is a vector with an irqfd on a host that can.
@@ -147,12 +149,12 @@ static void vfio_irq_print_info(InterruptStatsProvider *obj, GString *buf)
         g_string_append(buf, " MSI and MSI-X are disabled\n");
         return;
     }
-    g_string_append_printf(buf, " %s, %u of %u vectors allocated%s, SET_IRQS %"
+    g_string_append_printf(buf, " %s, %u of %u vectors %s, SET_IRQS %"
                            PRIu64 " resizes %" PRIu64 " replays %" PRIu64
                            " refusals %" PRIu64 ", host can post: %s\n",
                            d->is_msix ? "MSI-X" : "MSI", v->capacity,
                            v->table_size,
-                           v->noresize ? "" : " (on demand)",
+                           v->noresize ? "allocated" : "on demand",
                            v->stats.requests, v->stats.resizes,
                            v->stats.replays, v->stats.refusals,
                            vfio_irq_posted_name(vfio_irq_device_posts(d)));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * VFIO interrupts: what happens to each vector, for QOM and "info irq"
+ * VFIO interrupts: what happens to each vector, for QOM and the monitor
  */
 
 #ifndef HW_VFIO_IRQ_STATS_H

@@ -24,6 +24,7 @@ done
 # The vectors have all been used, and come to rest.
 sleep 1
 echo "MONITOR info irq"
+echo "MONITOR info pic"
 sleep 1
 data_ok=no
 cmp -s /tmp/pattern /tmp/back && data_ok=yes

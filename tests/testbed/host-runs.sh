@@ -45,9 +45,9 @@ relay() {
     done
 }
 
-# What "info irq" says, as the monitor's line editor writes it, and how many vectors KVM serves
+# What the monitor says, without what its line editor echoes, and how many vectors KVM serves
 keep_monitor() {
-    tr -d '\r' < /tmp/monitor.out | sed 's/\x1b\[[A-Z]//g' > /tmp/monitor.log
+    tr -d '\r' < /tmp/monitor.out | grep -v '^(qemu)' > /tmp/monitor.log
     cat /tmp/monitor.log > /dev/ttyS1
     echo "RESULT irqfd_vectors=$(grep -c 'vector [0-9]*: irqfd' /tmp/monitor.log)" >> /tmp/result
 }

@@ -50,7 +50,7 @@ check_nvme() {
     check_resizes "$run"
     expect "at least 4 I/O queues" "$run" queues ">=" 4
     expect "interrupts on every queue" "$run" queues_served = queues
-    expect "info irq shows that KVM serves every vector" "$run" irqfd_vectors = vectors
+    expect "info pic shows that KVM serves every vector" "$run" irqfd_vectors = vectors
     expect "the guest reads what it wrote" "$run" data_ok = yes
     expect "the disk holds what the guest wrote" "$run" disk_ok = yes
 }
