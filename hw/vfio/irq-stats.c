@@ -149,15 +149,15 @@ static void vfio_irq_print_info(InterruptStatsProvider *obj, GString *buf)
         g_string_append(buf, " MSI and MSI-X are disabled\n");
         return;
     }
-    g_string_append_printf(buf, " %s, %u of %u vectors %s, SET_IRQS %"
-                           PRIu64 " resizes %" PRIu64 " replays %" PRIu64
-                           " refusals %" PRIu64 ", host can post: %s\n",
+    g_string_append_printf(buf, " %s, %u of %u vectors %s, host can post: %s\n"
+                           "  SET_IRQS %" PRIu64 " resizes %" PRIu64
+                           " replays %" PRIu64 " refusals %" PRIu64 "\n",
                            d->is_msix ? "MSI-X" : "MSI", v->capacity,
                            v->table_size,
                            v->noresize ? "allocated" : "on demand",
+                           vfio_irq_posted_name(vfio_irq_device_posts(d)),
                            v->stats.requests, v->stats.resizes,
-                           v->stats.replays, v->stats.refusals,
-                           vfio_irq_posted_name(vfio_irq_device_posts(d)));
+                           v->stats.replays, v->stats.refusals);
     for (uint32_t nr = 0; nr < d->nr_lines; nr++) {
         if (d->line[nr].used) {
             vfio_irq_print_line(buf, d, nr);
