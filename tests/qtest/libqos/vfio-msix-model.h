@@ -63,8 +63,9 @@ typedef struct VFIOMsixMessage {
  * @take: how often that place got a message since the last call, and the data
  *     of the last one. Serialised by the caller.
  * @flush: wait until what QEMU or the kernel has sent has been received
- * @keeps_events: an eventfd may stay readable although it has been served, as
- *     it does if it was before KVM got it. To read it is up to KVM.
+ * @served_by_kernel: a kernel serves the eventfds. One may stay readable although
+ *     it has been served, as it does if it was before KVM got it, and there is
+ *     no way to wait for what the kernel is about to do.
  * @reset: what has to be done after a reset of the machine, or NULL
  * @release: let QEMU's virtual time pass, or wait, until QEMU holds no message
  *     back any more that might be half written
@@ -81,7 +82,7 @@ struct VFIOMsixMachine {
     unsigned (*take)(VFIOMsixModel *m, unsigned v, unsigned place,
                      uint32_t *data);
     void (*flush)(VFIOMsixModel *m);
-    bool keeps_events;
+    bool served_by_kernel;
     void (*reset)(VFIOMsixModel *m);
     void (*release)(VFIOMsixModel *m);
     bool (*may_tear)(const VFIOMsixModel *m, const char *order,
@@ -110,6 +111,7 @@ typedef struct VFIOMsixEntry {
     bool may;               /* raised when nothing was owed for it */
     bool replay;            /* the host's index went down, see above */
     bool live;              /* unmasked at some time since MSI-X enable */
+    bool was_unmasked;      /* at the end of the last check */
     bool starved;           /* refused by the host, and not served since */
     bool vanished;          /* what is owed is in no PBA: the index was down */
     unsigned budget;        /* deliveries that raises still pay for */
