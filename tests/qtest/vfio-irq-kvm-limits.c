@@ -76,8 +76,7 @@ static unsigned missing(const VFIOIrqKvmScenario *sc, VFIOIrqKvm *k, Device *d)
         for (unsigned v = first; v < end; v++) {
             vfio_user_irqs_fire(d->irqs, VFIO_PCI_MSIX_IRQ_INDEX, v);
         }
-        vfio_msix_flush_main_loop(k->qts);
-        vfio_irq_guest_barrier(k->guest);
+        vfio_irq_kvm_wait_arrived(k, end - first);
         for (unsigned v = first; v < end; v++) {
             target(sc, v, &cpu, &number);
             n += vfio_irq_kvm_take(k, cpu, number) != 1;
@@ -294,16 +293,16 @@ static void msi_message(Msi *m, unsigned cpu, unsigned first)
     qpci_config_writew(m->dev, m->cap + PCI_MSI_DATA_64, first);
 }
 
-/* Raise all; which ones arrive at @cpu from @first on, and nowhere else? */
-static unsigned msi_working(Msi *m, unsigned n, unsigned cpu, unsigned first)
+/* Raise all; how many arrive at @cpu from @first on, and nowhere else? */
+static unsigned msi_working(Msi *m, unsigned n, unsigned cpu, unsigned first,
+                            bool enabled)
 {
     unsigned working = 0, all = 0;
 
     for (unsigned v = 0; v < n; v++) {
         vfio_user_irqs_fire(m->irqs, VFIO_PCI_MSI_IRQ_INDEX, v);
     }
-    vfio_msix_flush_main_loop(m->k.qts);
-    vfio_irq_guest_barrier(m->k.guest);
+    vfio_irq_kvm_wait_arrived(&m->k, enabled ? n : 0);
     for (unsigned c = 0; c < m->k.cpus; c++) {
         for (unsigned number = VFIO_IRQ_GUEST_FIRST;
              number <= VFIO_IRQ_GUEST_LAST; number++) {
@@ -327,12 +326,12 @@ static void msi_check(Msi *m, unsigned n)
     qpci_config_writew(m->dev, m->cap + PCI_MSI_FLAGS,
                        PCI_MSI_FLAGS_ENABLE | size);
     enabled = vfio_irq_kvm_commits(&m->k);
-    g_assert_cmpuint(msi_working(m, n, 0, 0x40), ==, n);
+    g_assert_cmpuint(msi_working(m, n, 0, 0x40, true), ==, n);
     msi_message(m, m->k.cpus - 1, 0x80);
     changed = vfio_irq_kvm_commits(&m->k);
-    g_assert_cmpuint(msi_working(m, n, m->k.cpus - 1, 0x80), ==, n);
+    g_assert_cmpuint(msi_working(m, n, m->k.cpus - 1, 0x80, true), ==, n);
     qpci_config_writew(m->dev, m->cap + PCI_MSI_FLAGS, 0);
-    g_assert_cmpuint(msi_working(m, n, 0, 0x40), ==, 0);
+    g_assert_cmpuint(msi_working(m, n, 0, 0x40, false), ==, 0);
     g_test_message("%u vectors: KVM_SET_GSI_ROUTING %u to enable, %u to change",
                    n, enabled - commits, changed - enabled);
     if (m->k.has_states) {

@@ -119,6 +119,30 @@ unsigned vfio_irq_kvm_take(VFIOIrqKvm *k, unsigned cpu, unsigned number)
     return n;
 }
 
+static unsigned arrived(const VFIOIrqKvm *k)
+{
+    unsigned n = 0;
+
+    for (unsigned cpu = 0; cpu < k->cpus; cpu++) {
+        for (unsigned number = VFIO_IRQ_GUEST_FIRST;
+             number <= VFIO_IRQ_GUEST_LAST; number++) {
+            n += vfio_irq_guest_count(k->guest, cpu, number) -
+                 k->seen[cpu][number];
+        }
+    }
+    return n;
+}
+
+void vfio_irq_kvm_wait_arrived(VFIOIrqKvm *k, unsigned n)
+{
+    int64_t end = g_get_monotonic_time() + WAIT_SECONDS * G_USEC_PER_SEC;
+
+    do {
+        vfio_msix_flush_main_loop(k->qts);
+        vfio_irq_guest_barrier(k->guest);
+    } while (arrived(k) < n && g_get_monotonic_time() < end);
+}
+
 unsigned vfio_irq_kvm_logged(VFIOIrqKvm *k, const char *text)
 {
     g_autofree char *log = NULL;

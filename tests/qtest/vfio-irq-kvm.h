@@ -69,6 +69,15 @@ bool vfio_irq_kvm_accel(VFIOIrqKvm *k);
 /** vfio_irq_kvm_take() - interrupts at a CPU's vector since the last call */
 unsigned vfio_irq_kvm_take(VFIOIrqKvm *k, unsigned cpu, unsigned number);
 
+/**
+ * vfio_irq_kvm_wait_arrived() - let arrive what was raised
+ * @k: the machine
+ * @n: interrupts that are to be there, and were not taken before; 0 for none
+ *
+ * Returns when they are, or when it is certain that they do not come.
+ */
+void vfio_irq_kvm_wait_arrived(VFIOIrqKvm *k, unsigned n);
+
 /** vfio_irq_kvm_commits() - KVM_SET_GSI_ROUTING calls so far */
 unsigned vfio_irq_kvm_commits(VFIOIrqKvm *k);
 
