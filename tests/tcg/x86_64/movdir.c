@@ -8,6 +8,7 @@
 
 #include <assert.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -17,7 +18,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define WRITES 5000
+#define WRITES 200000
 
 static sigjmp_buf env;
 static volatile int caught;
@@ -113,13 +114,14 @@ static void test_movdir64b(uint8_t *pages, size_t size)
 static struct {
     volatile uint64_t part[8];
 } shared __attribute__((aligned(64)));
-static volatile bool stop;
+static volatile bool started, stop;
 
 /* What is read later cannot be older */
 static void *reader(void *arg)
 {
     bool *torn = arg;
 
+    started = true;
     while (!stop) {
         uint64_t first = __atomic_load_n(&shared.part[0], __ATOMIC_ACQUIRE);
         uint64_t last = __atomic_load_n(&shared.part[7], __ATOMIC_ACQUIRE);
@@ -140,6 +142,9 @@ static void test_unit(void)
     int i;
 
     assert(pthread_create(&thread, NULL, reader, &torn) == 0);
+    while (!started) {
+        sched_yield();
+    }
     for (uint64_t n = 1; n <= WRITES; n++) {
         for (i = 0; i < 8; i++) {
             line[i] = n;
