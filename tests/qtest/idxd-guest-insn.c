@@ -14,8 +14,7 @@
 #define PAGE            4096
 #define NON_CANONICAL   0x8000000000000000ull
 
-#define ALL_FEATURES    "max"
-#define NO_FEATURES     "max,-movdiri,-movdir64b,-enqcmd"
+#define NO_FEATURES     "max,movdiri=off,movdir64b=off"
 
 typedef struct Encoding {
     const char *name;

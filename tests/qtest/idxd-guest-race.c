@@ -9,7 +9,6 @@
 #include "qemu/bswap.h"
 #include "idxd-guest-test.h"
 
-#define CPU         "max"
 #define ROUND       1000        /* submissions of a CPU */
 #define RETRY_SIZE  4
 #define PASID(cpu)  (0x1000u + (cpu))
@@ -134,7 +133,7 @@ static void test_direct(void)
     static const uint8_t whole[] = MOVDIR64B WAIT_RECORD "\x75\xe2";
     static const uint8_t parts[] = COPIES WAIT_RECORD "\x75\xa7";
     int64_t start = g_get_monotonic_time();
-    IdxdVM *vm = idxd_guest_new(IDXD_GUEST_CPUS, CPU, "pasid=on");
+    IdxdVM *vm = idxd_guest_new(IDXD_GUEST_CPUS, ALL_FEATURES, "pasid=on");
     unsigned rbx[IDXD_GUEST_CPUS];
     unsigned wrong = 0;
     uint64_t portal;
@@ -178,7 +177,7 @@ static void test_enqueue(void)
         "\x48\x83\xc6\x40"                  /* 2: add    $64,%rsi     */
         "\xff\xc9"                          /*    dec    %ecx         */
         "\x75\xed";                         /*    jnz    1b           */
-    IdxdVM *vm = idxd_guest_new(IDXD_GUEST_CPUS, CPU, "pasid=on");
+    IdxdVM *vm = idxd_guest_new(IDXD_GUEST_CPUS, ALL_FEATURES, "pasid=on");
     unsigned retries[IDXD_GUEST_CPUS];
     QIdxd *d;
 
@@ -270,7 +269,7 @@ static void test_memory(void)
         "\x48\xff\xc0" STORES(TO_RDI)
         "\xff\xc9" "\x75\xd9";
     int64_t start = g_get_monotonic_time();
-    IdxdVM *vm = idxd_guest_new(IDXD_GUEST_CPUS, CPU, "");
+    IdxdVM *vm = idxd_guest_new(IDXD_GUEST_CPUS, ALL_FEATURES, "");
     unsigned torn = 0;
 
     if (!vm) {

@@ -9,7 +9,6 @@
 #include "qemu/bswap.h"
 #include "idxd-guest-test.h"
 
-#define CPU         "max"
 #define ENTRIES     8
 #define THRESHOLD   4
 #define PASID       0x54321
@@ -110,7 +109,7 @@ static void expect_record(IdxdVM *vm, unsigned n, uint8_t status)
 /* Each of the 64 places in a page, and all kinds of portals */
 static void test_direct(void)
 {
-    IdxdVM *vm = idxd_guest_new(1, CPU, "pasid=on");
+    IdxdVM *vm = idxd_guest_new(1, ALL_FEATURES, "pasid=on");
     unsigned n = 0;
 
     if (!vm) {
@@ -137,7 +136,7 @@ static void test_direct(void)
 /* What has no use for 64 bytes gets 8 at a time */
 static void test_split(void)
 {
-    IdxdVM *vm = idxd_guest_new(1, CPU, "pasid=on");
+    IdxdVM *vm = idxd_guest_new(1, ALL_FEATURES, "pasid=on");
     QIdxd *d;
     uint64_t value[8];
 
@@ -195,7 +194,7 @@ static void keep_busy(IdxdVM *vm, unsigned wq)
 /* One more than fit in is lost, and reported */
 static void test_direct_full(void)
 {
-    IdxdVM *vm = idxd_guest_new(1, CPU, "pasid=on,engines=1");
+    IdxdVM *vm = idxd_guest_new(1, ALL_FEATURES, "pasid=on,engines=1");
     QIdxd *d;
     QIdxdDesc nop = { .flags = DSA_FLAG_RECORD };
     uint64_t error;
@@ -223,7 +222,7 @@ static void test_direct_full(void)
 /* The PASID is that of the CPU, and the interrupt needs it, section 5.4 */
 static void test_enqueue(void)
 {
-    IdxdVM *vm = idxd_guest_new(1, CPU, "pasid=on");
+    IdxdVM *vm = idxd_guest_new(1, ALL_FEATURES, "pasid=on");
     QIdxd *d;
     QIdxdDesc nop = { .flags = DSA_FLAG_RECORD | DSA_FLAG_RCI };
 
@@ -274,7 +273,7 @@ static void check_identity(IdxdVM *vm, bool super, uint32_t first,
 
 static void test_identity(void)
 {
-    IdxdVM *vm = idxd_guest_new(1, CPU, "pasid=on");
+    IdxdVM *vm = idxd_guest_new(1, ALL_FEATURES, "pasid=on");
 
     if (!vm) {
         return;
@@ -296,7 +295,7 @@ static void test_identity(void)
 /* What faults before the device hears of it */
 static void test_checks(void)
 {
-    IdxdVM *vm = idxd_guest_new(1, CPU, "pasid=on");
+    IdxdVM *vm = idxd_guest_new(1, ALL_FEATURES, "pasid=on");
     IdxdGuestRun run;
     uint64_t portal;
 
@@ -361,7 +360,7 @@ static void test_retry(void)
         { .size = ENTRIES, .shared = true, .pasid_enable = true },
         { .size = ENTRIES, .pasid_enable = true, .pasid = PASID },
     };
-    IdxdVM *vm = idxd_guest_new(1, CPU, "pasid=on");
+    IdxdVM *vm = idxd_guest_new(1, ALL_FEATURES, "pasid=on");
     QIdxdDesc nop = { .flags = DSA_FLAG_RECORD };
     QIdxd *d;
 
@@ -405,7 +404,7 @@ static void test_enqueue_full(void)
         { .size = ENTRIES, .shared = true, .pasid_enable = true },
         { .size = ENTRIES, .pasid_enable = true, .pasid = PASID },
     };
-    IdxdVM *vm = idxd_guest_new(1, CPU, "pasid=on,engines=1");
+    IdxdVM *vm = idxd_guest_new(1, ALL_FEATURES, "pasid=on,engines=1");
     QIdxdDesc nop = { .flags = DSA_FLAG_RECORD };
 
     if (!vm) {

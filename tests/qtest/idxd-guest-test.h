@@ -12,6 +12,9 @@
 #define ENQCMD      "\xf2\x0f\x38\xf8\x3e"
 #define ENQCMDS     "\xf3\x0f\x38\xf8\x3e"
 
+/* ENQCMD has to be asked for */
+#define ALL_FEATURES    "max,enqcmd=on"
+
 #define MSR_IA32_PASID  0xd93
 #define PASID_VALID     (1u << 31)
 
