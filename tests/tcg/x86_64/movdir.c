@@ -16,12 +16,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #define WRITES 200000
 
 static sigjmp_buf env;
-static volatile int caught;
+static volatile int caught;     /* volatile: the handler sets it */
 
 static void movdiri32(uint32_t *dest, uint32_t val)
 {
@@ -112,17 +111,17 @@ static void test_movdir64b(uint8_t *pages, size_t size)
 }
 
 static struct {
-    volatile uint64_t part[8];
+    uint64_t part[8];
 } shared __attribute__((aligned(64)));
-static volatile bool started, stop;
+static bool started, stop;
 
 /* What is read later cannot be older */
 static void *reader(void *arg)
 {
     bool *torn = arg;
 
-    started = true;
-    while (!stop) {
+    __atomic_store_n(&started, true, __ATOMIC_SEQ_CST);
+    while (!__atomic_load_n(&stop, __ATOMIC_SEQ_CST)) {
         uint64_t first = __atomic_load_n(&shared.part[0], __ATOMIC_ACQUIRE);
         uint64_t last = __atomic_load_n(&shared.part[7], __ATOMIC_ACQUIRE);
 
@@ -142,7 +141,7 @@ static void test_unit(void)
     int i;
 
     assert(pthread_create(&thread, NULL, reader, &torn) == 0);
-    while (!started) {
+    while (!__atomic_load_n(&started, __ATOMIC_SEQ_CST)) {
         sched_yield();
     }
     for (uint64_t n = 1; n <= WRITES; n++) {
@@ -151,7 +150,7 @@ static void test_unit(void)
         }
         movdir64b(&shared, line);
     }
-    stop = true;
+    __atomic_store_n(&stop, true, __ATOMIC_SEQ_CST);
     assert(pthread_join(thread, NULL) == 0);
     assert(!torn && shared.part[0] == WRITES && shared.part[7] == WRITES);
 }
@@ -159,7 +158,7 @@ static void test_unit(void)
 int main(void)
 {
     struct sigaction action = { .sa_handler = handler };
-    size_t size = getpagesize();
+    size_t size = 64 * 1024;        /* a multiple of any page size */
     uint8_t *pages = mmap(NULL, 2 * size, PROT_READ | PROT_WRITE,
                           MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
