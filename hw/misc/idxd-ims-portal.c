@@ -3,18 +3,18 @@
  * idxd-ims: portals (341204-006, 3.3, 5.3 and 9.3)
  *
  * Hardware takes a descriptor in one 64-byte write: a posted one (MOVDIR64B)
- * for a dedicated WQ, a deferrable one (ENQCMD) for a shared WQ.  An access to
- * a MemoryRegion has 8 bytes at most, so a submission is put together here
- * from the smaller stores into which it was cut; it is complete when each of
- * the 64 bytes was written.  What is never completed is, as on hardware, never
- * submitted.
+ * for a dedicated WQ, a deferrable one (ENQCMD) for a shared WQ.  From a CPU
+ * that has the instructions, one of TCG, it comes here in that way.
  *
- * A CPU model that knows the instructions calls idxd_ims_submit() directly.
- * Until one does, a deferrable write cannot be told from a posted one, and
- * shared WQs cannot be used: as the specification wants it, what arrives by
- * posted writes is ignored.  The property x-mmio-dmwr makes writes to shared
- * WQs deferrable ones, for tests; a read of the portal then says how the last
- * one ended: 0 for accepted, all ones for Retry.
+ * Others only have stores of 8 bytes, so a submission is also put together
+ * from smaller ones; it is complete when each of the 64 bytes was written.
+ * What is never completed is, as on hardware, never submitted.  Two CPUs that
+ * write to the same address at the same time make one submission of both.
+ *
+ * Such stores are posted writes, which the specification wants to be ignored
+ * by shared WQs.  The property x-mmio-dmwr makes stores to shared WQs
+ * deferrable ones, for tests; a read of the portal then says how the last one
+ * ended: 0 for accepted, all ones for Retry.
  */
 
 #include "qemu/osdep.h"
@@ -130,16 +130,39 @@ static bool idxd_portal_deferrable(IDXDState *s, unsigned wq)
     return s->cfg.mmio_dmwr && !idxd_wq_dedicated(s, wq);
 }
 
-static void idxd_portal_flush(IDXDState *s, unsigned n, IDXDPortalSlot *slot)
+/* @n counts portals from the first WQ on */
+static void idxd_portal_store(IDXDState *s, unsigned n, const uint8_t *desc)
 {
-    unsigned portal = slot->offset >> IDXD_PORTAL_SHIFT;
-    bool non_posted = idxd_portal_deferrable(s, n);
-    bool accepted;
+    unsigned wq = n / IDXD_PORTALS_PER_WQ;
+    unsigned portal = n % IDXD_PORTALS_PER_WQ;
+    bool non_posted = idxd_portal_deferrable(s, wq);
+    bool accepted = idxd_ims_submit(s, wq, portal, desc, non_posted);
 
-    slot->mask = 0;
-    accepted = idxd_ims_submit(s, n, portal, slot->data, non_posted);
-    s->wqs[n].retry = deposit32(s->wqs[n].retry, portal, 1,
-                                non_posted && !accepted);
+    s->wqs[wq].retry = deposit32(s->wqs[wq].retry, portal, 1,
+                                 non_posted && !accepted);
+}
+
+static MemTxResult idxd_portal_write64b(void *opaque, hwaddr addr,
+                                        const uint8_t *data, MemTxAttrs attrs)
+{
+    IDXDState *s = opaque;
+    unsigned n = addr >> IDXD_PORTAL_SHIFT;
+
+    if (n / IDXD_PORTALS_PER_WQ < s->cfg.wqs) {
+        idxd_portal_store(s, n, data);
+    }
+    return MEMTX_OK;
+}
+
+static MemTxResult idxd_portal_enqueue64b(void *opaque, hwaddr addr,
+                                          const uint8_t *data,
+                                          MemTxAttrs attrs)
+{
+    unsigned n = addr >> IDXD_PORTAL_SHIFT;
+
+    return idxd_ims_submit(opaque, n / IDXD_PORTALS_PER_WQ,
+                           n % IDXD_PORTALS_PER_WQ, data, true) ?
+           MEMTX_OK : MEMTX_RETRY;
 }
 
 static void idxd_portal_write(void *opaque, hwaddr addr, uint64_t val,
@@ -164,7 +187,8 @@ static void idxd_portal_write(void *opaque, hwaddr addr, uint64_t val,
     slot->mask |= bytes;
     stn_le_p(slot->data + at, size, val);
     if (slot->mask == UINT64_MAX) {
-        idxd_portal_flush(s, wq, slot);
+        slot->mask = 0;
+        idxd_portal_store(s, n, slot->data);
     }
 }
 
@@ -184,6 +208,8 @@ static uint64_t idxd_portal_read(void *opaque, hwaddr addr, unsigned size)
 const MemoryRegionOps idxd_portal_ops = {
     .read = idxd_portal_read,
     .write = idxd_portal_write,
+    .write64b = idxd_portal_write64b,
+    .enqueue64b = idxd_portal_enqueue64b,
     .endianness = DEVICE_LITTLE_ENDIAN,
     .valid = { .min_access_size = 1, .max_access_size = 8 },
     .impl = { .min_access_size = 1, .max_access_size = 8 },

@@ -104,8 +104,7 @@ void idxd_vm_rediscover(IdxdVM *vm)
     qidxd_init(&vm->dev, &vm->alloc);
 }
 
-/* @machine: with whatever is there besides the device */
-static IdxdVM *idxd_vm_start(const char *machine, const char *opts)
+IdxdVM *idxd_vm_new_machine(const char *machine, const char *opts)
 {
     IdxdVM *vm = g_new0(IdxdVM, 1);
 
@@ -126,24 +125,24 @@ static IdxdVM *idxd_vm_start(const char *machine, const char *opts)
 
 IdxdVM *idxd_vm_new(const char *opts)
 {
-    return idxd_vm_start("q35", opts);
+    return idxd_vm_new_machine("q35", opts);
 }
 
 IdxdVM *idxd_vm_new_iommu(const char *iommu, const char *opts)
 {
     g_autofree char *machine = g_strdup_printf("q35 -device %s", iommu);
 
-    return idxd_vm_start(machine, opts);
+    return idxd_vm_new_machine(machine, opts);
 }
 
 IdxdVM *idxd_vm_new_port(const char *opts)
 {
-    return idxd_vm_start(PORT_MACHINE, opts);
+    return idxd_vm_new_machine(PORT_MACHINE, opts);
 }
 
 IdxdVM *idxd_vm_new_pc(const char *opts)
 {
-    return idxd_vm_start("pc", opts);
+    return idxd_vm_new_machine("pc", opts);
 }
 
 void idxd_vm_free(IdxdVM *vm)

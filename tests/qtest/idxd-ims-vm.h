@@ -34,6 +34,8 @@ typedef struct IdxdVM {
 IdxdVM *idxd_vm_new(const char *opts);
 /* idxd_vm_new_iommu: the same with "-device @iommu" before it */
 IdxdVM *idxd_vm_new_iommu(const char *iommu, const char *opts);
+/* idxd_vm_new_machine: "-machine @machine", with more options behind it */
+IdxdVM *idxd_vm_new_machine(const char *machine, const char *opts);
 /* idxd_vm_new_pc: start the older machine, which has ACPI hot plug */
 IdxdVM *idxd_vm_new_pc(const char *opts);
 /* idxd_vm_new_port: q35, with the device in the slot of a root port */
