@@ -353,6 +353,23 @@ static void test_checks(void)
     idxd_vm_free(vm);
 }
 
+/* The MSR migrates with the CPU */
+static void test_migration(void)
+{
+    IdxdVM *vm = idxd_guest_new(1, ALL_FEATURES, "pasid=on");
+
+    if (!vm) {
+        return;
+    }
+    shared_up(vm);
+    set_pasid(vm, 0, PASID_VALID | PASID);
+    qtest_qmp_assert_success(vm->qts, "{ 'execute': 'stop' }");
+    vm = idxd_vm_move(vm);
+    qtest_qmp_assert_success(vm->qts, "{ 'execute': 'cont' }");
+    check_identity(vm, false, 0, PASID, false);
+    idxd_vm_free(vm);
+}
+
 /* Table of 9.3, and SDM: what is no enqueue register answers Retry as well */
 static void test_retry(void)
 {
@@ -441,5 +458,6 @@ void idxd_guest_add_submit_tests(void)
     qtest_add_func("/idxd-guest/submit/enqueue-full", test_enqueue_full);
     qtest_add_func("/idxd-guest/submit/identity", test_identity);
     qtest_add_func("/idxd-guest/submit/checks", test_checks);
+    qtest_add_func("/idxd-guest/submit/migration", test_migration);
     qtest_add_func("/idxd-guest/submit/retry", test_retry);
 }

@@ -59,21 +59,30 @@ static void wait_field(IdxdVM *vm, unsigned cpu, unsigned field, uint64_t val)
     }
 }
 
-/* ljmp to the guest, which is not there until the machine is started */
-static char *write_firmware(void)
+static char *firmware;
+
+static void remove_firmware(void)
+{
+    unlink(firmware);
+}
+
+/*
+ * ljmp to the guest, which is not there until the machine is started.  One
+ * file is for all machines, and for those to which they migrate.
+ */
+static void write_firmware(void)
 {
     static const uint8_t reset[] = {
         0xea, 0x00, 0x00, BASE >> 4 & 0xff, BASE >> 12,
     };
     g_autofree uint8_t *image = g_malloc0(FIRMWARE_SIZE);
-    char *path = NULL;
-    int fd = g_file_open_tmp("idxd-guest-XXXXXX", &path, NULL);
+    int fd = g_file_open_tmp("idxd-guest-XXXXXX", &firmware, NULL);
 
     g_assert_cmpint(fd, >=, 0);
+    atexit(remove_firmware);
     memcpy(image + RESET_OFFSET, reset, sizeof(reset));
     g_assert_cmpint(write(fd, image, FIRMWARE_SIZE), ==, FIRMWARE_SIZE);
     close(fd);
-    return path;
 }
 
 static void write_page_tables(QTestState *qts)
@@ -94,7 +103,6 @@ static void write_page_tables(QTestState *qts)
 
 IdxdVM *idxd_guest_new(unsigned cpus, const char *cpu, const char *opts)
 {
-    g_autofree char *bios = NULL;
     g_autofree char *machine = NULL;
     IdxdVM *vm;
 
@@ -102,11 +110,12 @@ IdxdVM *idxd_guest_new(unsigned cpus, const char *cpu, const char *opts)
         g_test_skip("no TCG in this QEMU");
         return NULL;
     }
-    bios = write_firmware();
+    if (!firmware) {
+        write_firmware();
+    }
     machine = g_strdup_printf("q35 -accel tcg,thread=multi -S -smp %u -cpu %s "
-                              "-bios %s", cpus, cpu, bios);
+                              "-bios %s", cpus, cpu, firmware);
     vm = idxd_vm_new_machine(machine, opts);
-    unlink(bios);
     qtest_memwrite(vm->qts, BASE, guest_code, sizeof(guest_code));
     write_page_tables(vm->qts);
     qtest_qmp_assert_success(vm->qts, "{ 'execute': 'cont' }");
