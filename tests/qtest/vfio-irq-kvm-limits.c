@@ -101,6 +101,10 @@ void vfio_irq_kvm_test_many_routes(const void *opaque)
     unsigned irqfd = 0, n = 0;
     QPCIBus *bus;
 
+    if (vfio_msix_raise_fd_limit() < 3 * N_DEVICES * sc->n) {
+        g_test_skip("RLIMIT_NOFILE is too low for so many eventfds");
+        return;
+    }
     for (unsigned i = 0; i < N_DEVICES; i++) {
         servers[i] = vfio_user_server_new(&(VFIOUserIrqsConfig) {
             .host = sc->host, .msix = sc->n,

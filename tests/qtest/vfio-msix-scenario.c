@@ -18,13 +18,14 @@ VFIOMsixModel *vfio_msix_start(VFIOUserHost host, const char *policy,
     });
 }
 
-void vfio_msix_raise_fd_limit(void)
+uint64_t vfio_msix_raise_fd_limit(void)
 {
     struct rlimit limit;
 
     g_assert_cmpint(getrlimit(RLIMIT_NOFILE, &limit), ==, 0);
     limit.rlim_cur = limit.rlim_max;
     g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &limit), ==, 0);
+    return limit.rlim_cur;
 }
 
 void vfio_msix_set_faults(VFIOMsixModel *m, VFIOUserIrqFaults faults)

@@ -35,8 +35,10 @@ typedef struct VFIOMsixScenario {
  * vfio_msix_raise_fd_limit() - allow as many descriptors as can be had
  *
  * Two eventfds for each of 2048 vectors are needed; QEMU inherits the limit.
+ *
+ * Return: number of descriptors.
  */
-void vfio_msix_raise_fd_limit(void);
+uint64_t vfio_msix_raise_fd_limit(void);
 
 /** vfio_msix_start() - start QEMU with @policy on a @host with @n vectors */
 VFIOMsixModel *vfio_msix_start(VFIOUserHost host, const char *policy,
