@@ -5,6 +5,12 @@
 
 step() { echo "STEP $*"; }
 result() { echo "RESULT $1"; }
+phase() { echo "PHASE $1"; }
+look_at_vectors() {
+    sleep 1
+    echo "MONITOR info pic"
+    sleep 1
+}
 scenario=$SCENARIO bdf=0000:00:05.0
 mkdir -p /tmp
 

@@ -108,6 +108,8 @@ run_irqfd() {
 # The nested host is the one with the driver: no QEMU.
 run_dsa() {
     result() { echo "RESULT $1" >> /tmp/result; }
+    phase() { :; }
+    look_at_vectors() { :; }
     # shellcheck source=tests/testbed/dsa.sh
     . /dsa.sh
     dsa_test
