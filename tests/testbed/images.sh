@@ -14,6 +14,7 @@ build_clients() {
     gcc "${flags[@]}" -o "$out/burst" "$here"/{burst,bare-client,client}.c
     gcc "${flags[@]}" -o "$out/irqfd" "$here/irqfd.c"
     gcc "${flags[@]}" -o "$out/affinity" "$here/affinity.c"
+    gcc "${flags[@]}" -o "$out/movdir64b" "$here/movdir64b.c"
 }
 
 # A firmware of 64 KiB, with the reset vector in its last 16 bytes
@@ -48,7 +49,7 @@ driver_files() {
     build_module
     package=$(fetch_package accel-config bookworm trixie)
     driver=(--late-module idxd --file "$out/dmacopy.ko:/lib/modules/dmacopy.ko" --file "$here/dsa.sh:/dsa.sh"
-        --program "$package/usr/bin/accel-config=accel-config")
+        --program "$out/movdir64b=movdir64b" --program "$package/usr/bin/accel-config=accel-config")
     for library in libaccel-config1 libjson-c5; do
         package=$(fetch_package "$library" bookworm trixie)
         library=$(find "$package" -name '*.so.?')
