@@ -7,10 +7,11 @@
 
 # The three packages in one tree: what one refers to in another, it looks for next to itself.
 unpack_headers() {
-    local release=$1 tree=$2 suite=$3 flavour name package packages=()
-    flavour=${release%-amd64}
-    # 6.1 has its build tools under the name of the series.
-    for name in "linux-headers-$release" "linux-headers-$flavour-common" "linux-kbuild-($flavour|6\.1)"; do
+    local release=$1 tree=$2 suite=$3 version tools name package packages=()
+    version=${release%-amd64}
+    tools=$version
+    [[ $version != 6.1.* ]] || tools=6.1
+    for name in "linux-headers-$release" "linux-headers-$version-common" "linux-kbuild-$tools"; do
         package=$(HINT="remove the kernel $release from $CACHE/pkg, to get a newer one with its headers" \
             fetch_package "${name//[+]/\\+}" "$suite")
         packages+=("$package")
@@ -19,7 +20,7 @@ unpack_headers() {
     mkdir -p "$tree"
     for package in "${packages[@]}"; do cp -a "$package/usr" "$tree"; done
     # It names the other package where that would be installed.
-    echo "include $tree/usr/src/linux-headers-$flavour-common/Makefile" \
+    echo "include $tree/usr/src/linux-headers-$version-common/Makefile" \
         >"$tree/usr/src/linux-headers-$release/Makefile"
 }
 
