@@ -29,6 +29,25 @@ function counted(name,    rest, sum) {
     return sum + 0
 }
 
+# Messages sent, by vector
+function sent(    part, n, i, list) {
+    n = split($0, part, "}")
+    for (i = 1; i <= n; i++)
+        if (match(part[i], /"entry": [0-9]+/)) {
+            list = list "device_sent_" substr(part[i], RSTART + 9, RLENGTH - 9)
+            match(part[i], /"sent": [0-9]+/)
+            list = list "=" substr(part[i], RSTART + 8, RLENGTH - 8) "\n"
+        }
+    return list
+}
+
+# monitor.log: {"return": {}, "id": "revoke-device0"}
+/"return": \{\}, "id": "revoke-device[0-9]+"/ {
+    match($0, /device[0-9]+/)
+    revokes[substr($0, RSTART + 6, RLENGTH - 6)]++
+    next
+}
+
 # monitor.log: {"return": [{"entry": 1, "raised": 17, ...}, ...], "id": "device0"}
 /"id": "device[0-9]+"/ {
     match($0, /"id": "device[0-9]+"/)
@@ -37,6 +56,7 @@ function counted(name,    rest, sum) {
         "device_sent=" counted("sent") "\n" \
         "device_dropped=" counted("dropped") "\n" \
         "device_refused=" counted("refused") "\n"
+    by_vector[id] = sent()
     next
 }
 
@@ -170,5 +190,7 @@ $1 == "==" && $2 == "end" {
     if (run[1] == "qtest")
         printf "passed=%d\nfailed=%d\nskipped=%d\n", tap["passed"], tap["failed"], tap["skipped"]
     printf "%s%s", result, counters[device]
+    if (run[1] ~ /^dsa/)
+        printf "%sdevice_revokes=%d\n", by_vector[device], revokes[device]
     print ""
 }

@@ -41,6 +41,7 @@ relay() {
             RESULT*) echo "$line" >> /tmp/result ;;
             PHASE*) echo "$line" > "$tracing/trace_marker" ;;
             MONITOR*) echo "${line#MONITOR }" > /tmp/monitor.in ;;
+            STEP*) echo "$line" ;;
         esac
     done
 }
@@ -54,7 +55,7 @@ keep_monitor() {
 
 # run_guest MACHINE KERNEL_OPTIONS QEMU_OPTION...
 run_guest() {
-    machine=$1 append="$(cat /boot/guest.cmdline) SCENARIO=$scenario MOVES=$MOVES $2"
+    machine=$1 append="$(cat /boot/guest.cmdline) SCENARIO=$scenario MOVES=$MOVES COPIES=$COPIES REVOKES=$REVOKES $2"
     shift 2
     mkfifo /tmp/console /tmp/monitor.in /tmp/monitor.out
     relay < /tmp/console &
@@ -104,6 +105,17 @@ run_irqfd() {
     status=$?
 }
 
+# The nested host is the one with the driver: no QEMU.
+run_dsa() {
+    result() { echo "RESULT $1" >> /tmp/result; }
+    phase() { :; }
+    look_at_vectors() { :; }
+    # shellcheck source=tests/testbed/dsa.sh
+    . /dsa.sh
+    dsa_test
+    status=0
+}
+
 # Any program that speaks TAP and starts the QEMU under test itself
 run_qtest() {
     export QTEST_QEMU_BINARY=/bin/qemu-system-x86_64
@@ -122,7 +134,7 @@ run_qtest() {
 
 run_scenario() {
     case $scenario in
-        nvme | affinity) run_guest q35,accel=kvm '' ;;
+        nvme | affinity | dsaguest) run_guest q35,accel=kvm '' ;;
         hotplug) run_guest q35,accel=kvm '' ;;
         remap) run_guest q35,accel=kvm,kernel-irqchip=split intel_iommu=off \
             -device intel-iommu,intremap=on,caching-mode=on ;;
@@ -134,6 +146,7 @@ run_scenario() {
         mask*) run_bare_client mask "${scenario#mask}" ;;
         burst*) run_bare_client burst "${scenario#burst}" ;;
         irqfd*) run_irqfd "${scenario#irqfd}" ;;
+        dsahost) run_dsa ;;
         qtest) run_qtest ;;
         probe) run_probe ;;
         posted) run_posted ;;

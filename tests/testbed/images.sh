@@ -39,9 +39,27 @@ optional_programs() {
     fi
 }
 
+# For runs with the kernel's idxd driver: the driver, its client, and accel-config with the libraries
+# of its package. They go into host and guest.
+driver_files() {
+    local package library
+    driver=()
+    [[ ${runs[*]} == *dsa* ]] || return 0
+    build_module
+    package=$(fetch_package accel-config bookworm trixie)
+    driver=(--late-module idxd --file "$out/dmacopy.ko:/lib/modules/dmacopy.ko" --file "$here/dsa.sh:/dsa.sh"
+        --program "$package/usr/bin/accel-config=accel-config")
+    for library in libaccel-config1 libjson-c5; do
+        package=$(fetch_package "$library" bookworm trixie)
+        library=$(find "$package" -name '*.so.?')
+        driver+=(--file "$library:/lib/x86_64-linux-gnu/${library##*/}")
+    done
+}
+
 build_images() {
-    local client clients=() programs
+    local client clients=() programs driver
     build_clients
+    driver_files
     build_bare_guest
     optional_programs
     for client in table idxd storm cpr mask burst irqfd; do
@@ -53,12 +71,13 @@ build_images() {
         --file "$here/guest-affinity.sh:/scenarios/affinity" \
         --file "$here/guest-affinity.sh:/scenarios/remap" \
         --file "$here/guest-affinity.sh:/scenarios/hotplug" \
-        --file "$here/guest-posted.sh:/scenarios/posted"
+        --file "$here/guest-posted.sh:/scenarios/posted" \
+        --file "$here/guest-dsa.sh:/scenarios/dsaguest" "${driver[@]}"
     echo "$cmdline" >"$out/guest.cmdline"
     "$here/initramfs" --output "$out/host.cpio" --busybox "$busybox" --kernel-dir "$kernel_dir" \
         --init "$here/host-init.sh" --module kvm_amd --module kvm_intel \
         --module vfio_pci --module vfio_iommu_type1 \
-        --program "$qemu=qemu-system-x86_64" "${clients[@]}" "${programs[@]}" \
+        --program "$qemu=qemu-system-x86_64" "${clients[@]}" "${programs[@]}" "${driver[@]}" \
         --file "$here/host-probe.sh:/host-probe.sh" --file "$here/posted.sh:/posted.sh" \
         --file "$here/posted.awk:/posted.awk" --file "$here/host-runs.sh:/host-runs.sh" --file "$here/calls.awk:/calls.awk" \
         --file "$image:/boot/vmlinuz" --file "$out/guest.cpio:/boot/guest.cpio" \

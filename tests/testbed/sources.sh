@@ -8,7 +8,12 @@
 kernel_packages() {
     case $kernel in
         6.1) echo 'linux-image-6\.1\.0-[0-9]+-amd64 bookworm' ;;
-        6.12) echo 'linux-image-6\.12\.[0-9]+(\+deb1[23])?-amd64 trixie bookworm-backports' ;;
+        # Its headers have build tools with them, which run on no Debian that is older.
+        6.12) if [[ ${runs[*]} == *dsa* ]] && ! grep -qs trixie /etc/os-release; then
+                echo 'linux-image-6\.12\.[0-9]+\+deb12-amd64 bookworm'
+                return
+            fi
+            echo 'linux-image-6\.12\.[0-9]+(\+deb1[23])?-amd64 trixie bookworm-backports' ;;
         *) die "--kernel $kernel: this is not 6.1 or 6.12; for another one add --kernel-dir or --kernel-deb" ;;
     esac
 }
