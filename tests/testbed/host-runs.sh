@@ -119,7 +119,9 @@ run_dsa() {
 # Any program that speaks TAP and starts the QEMU under test itself
 run_qtest() {
     export QTEST_QEMU_BINARY=/bin/qemu-system-x86_64
-    ulimit -n 65536             # eventfds of several devices
+    # Eventfds of several devices
+    # shellcheck disable=SC3045 # busybox has it
+    ulimit -n 65536
     [ ! -x /bin/qemu-stock ] || export QTEST_QEMU_STOCK_BINARY=/bin/qemu-stock
     # shellcheck disable=SC2086 # words, from the kernel command line
     { qtest --tap -k $QTEST_ARGS; echo "exit $?"; } 2>&1 < /dev/null | while IFS= read -r line; do
