@@ -63,9 +63,9 @@ typedef struct VFIOMsixMessage {
  * @take: how often that place got a message since the last call, and the data
  *     of the last one. Serialised by the caller.
  * @flush: wait until what QEMU or the kernel has sent has been received
- * @served_by_kernel: a kernel serves the eventfds. One may stay readable although
- *     it has been served, as it does if it was before KVM got it, and there is
- *     no way to wait for what the kernel is about to do.
+ * @served_by_kernel: a kernel serves the eventfds. One may stay readable
+ *     although it has been served, as it does if it was before KVM got it, and
+ *     there is no way to wait for what the kernel is about to do.
  * @reset: what has to be done after a reset of the machine, or NULL
  * @release: let QEMU's virtual time pass, or wait, until QEMU holds no message
  *     back any more that might be half written
