@@ -124,7 +124,7 @@ run_qtest() {
     ulimit -n 65536
     [ ! -x /bin/qemu-stock ] || export QTEST_QEMU_STOCK_BINARY=/bin/qemu-stock
     # shellcheck disable=SC2086 # words, from the kernel command line
-    { qtest --tap -k $QTEST_ARGS; echo "exit $?"; } 2>&1 < /dev/null | while IFS= read -r line; do
+    { /bin/qtest --tap -k $QTEST_ARGS; echo "exit $?"; } 2>&1 < /dev/null | while IFS= read -r line; do
         case $line in
             "exit "*) echo "RESULT exit_status=${line#exit }" ;;
             "ok "* | "not ok "*) step "$line" > /dev/console; echo "TAP $line" ;;
