@@ -80,7 +80,7 @@ finish_copies() {
     for key in channels "done" wrong failed hung; do
         result "$1_$key=$(cat $client/$key)"
     done
-    rmmod dmacopy || fail "dmacopy does not unload: copies hang"
+    rmmod dmacopy || fail "dmacopy does not unload, with $(cat $client/hung) copies that hang"
 }
 
 # One copy at a time in each queue
