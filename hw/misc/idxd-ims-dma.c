@@ -12,6 +12,10 @@
  * this device, such a request therefore fails instead of reaching the address
  * space of the requests without PASID.  Where none does, a PASID changes
  * nothing: the address is a physical one.
+ *
+ * An IOMMU need not answer devices that ask it.  That of x-remote does not: the
+ * guest, which switches ATS on, and its IOMMU are at the other end of
+ * vfio-user.  Requests are then as with ATS off.
  */
 
 #include "qemu/osdep.h"
@@ -38,6 +42,11 @@ IDXDRequester idxd_requester(IDXDState *s, unsigned wq,
     };
 }
 
+static IDXDDMAResult idxd_dma_untranslated(const IDXDRequester *who)
+{
+    return who->pasid_en ? IDXD_DMA_ERROR : IDXD_DMA_OK;
+}
+
 static IDXDDMAResult idxd_dma_translate(IDXDState *s, const IDXDRequester *who,
                                         uint64_t *addr, bool write,
                                         AddressSpace **as)
@@ -54,6 +63,9 @@ static IDXDDMAResult idxd_dma_translate(IDXDState *s, const IDXDRequester *who,
                                     &iotlb, 1, &errors);
     if (s->epoch != epoch) {
         return IDXD_DMA_GONE;
+    }
+    if (n == -ENODEV) {
+        return idxd_dma_untranslated(who);
     }
     if (n < 1 || (iotlb.perm & need) != need) {
         return IDXD_DMA_FAULT;
@@ -79,7 +91,7 @@ static IDXDDMAResult idxd_dma_route(IDXDState *s, const IDXDRequester *who,
     if (who->ats) {
         return idxd_dma_translate(s, who, addr, write, as);
     }
-    return who->pasid_en ? IDXD_DMA_ERROR : IDXD_DMA_OK;
+    return idxd_dma_untranslated(who);
 }
 
 IDXDDMAResult idxd_dma(IDXDState *s, const IDXDRequester *who, uint64_t addr,

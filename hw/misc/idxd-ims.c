@@ -230,6 +230,34 @@ static void idxd_alloc(IDXDState *s)
     s->storage = g_new0(IDXDSubmission, s->cfg.wq_entries);
 }
 
+static uint64_t idxd_reserved_read(void *opaque, hwaddr addr, unsigned size)
+{
+    return 0;
+}
+
+static void idxd_reserved_write(void *opaque, hwaddr addr, uint64_t val,
+                                unsigned size)
+{
+}
+
+/*
+ * BAR0 between its tables. Without it an access fails, for which a vfio-user
+ * client gets an error, and reads all ones.
+ */
+static const MemoryRegionOps idxd_reserved_ops = {
+    .read = idxd_reserved_read,
+    .write = idxd_reserved_write,
+    .endianness = DEVICE_LITTLE_ENDIAN,
+    .valid = {
+        .min_access_size = 1,
+        .max_access_size = 8,
+    },
+    .impl = {
+        .min_access_size = 1,
+        .max_access_size = 8,
+    },
+};
+
 static void idxd_init_bars(IDXDState *s)
 {
     const uint8_t type = PCI_BASE_ADDRESS_SPACE_MEMORY |
@@ -241,8 +269,8 @@ static void idxd_init_bars(IDXDState *s)
     MemoryRegion *dummy = &s->dummy_portal;
     Object *obj = OBJECT(s);
 
-    memory_region_init(&s->bar0, obj, "idxd-bar0",
-                       pow2ceil(IDXD_BAR0_MIN_SIZE + ims_size));
+    memory_region_init_io(&s->bar0, obj, &idxd_reserved_ops, s, "idxd-bar0",
+                          pow2ceil(IDXD_BAR0_MIN_SIZE + ims_size));
     memory_region_init_io(&s->regs_mmio, obj, &idxd_regs_ops, s, "idxd-regs",
                           IDXD_BAR0_MSIX_TABLE);
     memory_region_init_io(dummy, obj, &idxd_dummy_portal_ops, s,

@@ -503,6 +503,28 @@ static void test_event_log(void)
     idxd_vm_free(m.vm);
 }
 
+/* An IOMMU that does not answer devices: requests are as with ATS off */
+static void test_ats_unanswered(void)
+{
+    QIdxdDesc desc;
+    QIdxdRecord rec;
+    IdxdVM *vm;
+
+    if (!qtest_has_device("amd-iommu")) {
+        g_test_skip("this QEMU has no amd-iommu");
+        return;
+    }
+    vm = idxd_vm_new_iommu("amd-iommu", "");
+    enable_ats(vm);
+    qidxd_bring_up(&vm->dev, 1, NULL);
+    desc = idxd_vm_desc(vm, DSA_OP_MEMMOVE);
+    qtest_memset(vm->qts, desc.src, 0x5a, desc.size);
+    qidxd_run(&vm->dev, 0, DSA_PORTAL_LIMITED, &desc, &rec);
+    g_assert_cmphex(rec.status, ==, DSA_ST_SUCCESS);
+    g_assert_cmphex(qtest_readb(vm->qts, desc.dst + desc.size - 1), ==, 0x5a);
+    idxd_vm_free(vm);
+}
+
 void idxd_ims_add_iommu_tests(void)
 {
     qtest_add_func("/idxd-ims/iommu/ats", test_ats);
@@ -511,5 +533,6 @@ void idxd_ims_add_iommu_tests(void)
     qtest_add_func("/idxd-ims/iommu/shared", test_shared);
     qtest_add_func("/idxd-ims/iommu/pasid-without-ats",
                    test_pasid_without_ats);
+    qtest_add_func("/idxd-ims/iommu/ats-unanswered", test_ats_unanswered);
     qtest_add_func("/idxd-ims/iommu/event-log", test_event_log);
 }
