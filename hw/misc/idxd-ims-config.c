@@ -450,7 +450,7 @@ uint8_t idxd_config_check_wq(IDXDState *s, unsigned wq)
         { !idxd_wq_size(s, wq), IDXD_CMD_ERR_WQ_SIZE },
         { !IDXD_WQ_FIELD(s, wq, WQ_MODE, PRIORITY), IDXD_CMD_ERR_WQ_PRIORITY },
         { !dedicated && !s->cfg.pasid, IDXD_CMD_ERR_WQ_MODE },
-        { bof, IDXD_CMD_ERR_WQ_BOF },
+        { bof && !pcie_pri_enabled(&s->parent_obj), IDXD_CMD_ERR_WQ_BOF },
         { !dedicated && !pasid, IDXD_CMD_ERR_WQ_PASID },
         { pasid && !idxd_pasid_enabled(s), IDXD_CMD_ERR_WQ_PASID },
         { !batch || batch > s->cfg.max_batch_shift, IDXD_CMD_ERR_WQ_BATCH },

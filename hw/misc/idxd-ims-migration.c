@@ -123,6 +123,7 @@ static int idxd_pre_load(void *opaque)
     IDXDState *s = opaque;
 
     memcpy(s->own_regs, s->regs, sizeof(s->own_regs));
+    idxd_page_exit(s);
     return 0;
 }
 
@@ -315,6 +316,7 @@ const VMStateDescription vmstate_idxd_ims = {
                                              IDXDSubmission),
         VMSTATE_UINT64(seq, IDXDState),
         VMSTATE_UINT8(batch_id, IDXDState),
+        VMSTATE_UINT16(prgi, IDXDState),
         VMSTATE_END_OF_LIST()
     }
 };

@@ -414,15 +414,25 @@ bool idxd_ops_check(IDXDState *s, IDXDEngine *e, IDXDTask *t)
     return !status;
 }
 
+/* A chunk was not done: for as long as a page is missing, or for good */
+static IDXDStep idxd_transfer_stop(const IDXDTransfer *x)
+{
+    if (x->waits) {
+        return IDXD_STEP_WAIT;
+    }
+    x->e->page = IDXD_PAGE_NONE;
+    return IDXD_STEP_DONE;
+}
+
 static IDXDStep idxd_transfer_end(IDXDState *s, IDXDTask *t,
-                                  const IDXDOperation *op,
-                                  const IDXDTransfer *x)
+                                  const IDXDOperation *op, IDXDTransfer *x)
 {
     uint64_t epoch = s->epoch;
 
     if (!idxd_readback(s, t, x)) {
-        return s->epoch == epoch ? IDXD_STEP_DONE : IDXD_STEP_GONE;
+        return s->epoch == epoch ? idxd_transfer_stop(x) : IDXD_STEP_GONE;
     }
+    x->e->page = IDXD_PAGE_NONE;
     idxd_task_end(t, IDXD_ST_SUCCESS);
     if (op->finish) {
         op->finish(t);
@@ -437,6 +447,7 @@ static IDXDStep idxd_transfer(IDXDState *s, IDXDEngine *e, IDXDTask *t,
     const IDXDOperation *op = &idxd_ops[idxd_opcode(&t->sub)];
     uint64_t epoch = s->epoch;
     IDXDTransfer x = {
+        .e = e,
         .who = idxd_requester(s, e->wq, &t->sub),
         .src = idxd_field64(t, IDXD_DESC_SRC),
         .dst = idxd_field64(t, IDXD_DESC_DST),
@@ -455,8 +466,9 @@ static IDXDStep idxd_transfer(IDXDState *s, IDXDEngine *e, IDXDTask *t,
             return IDXD_STEP_GONE;
         }
         if (!ok) {
-            return IDXD_STEP_DONE;
+            return idxd_transfer_stop(&x);
         }
+        e->page = IDXD_PAGE_NONE;
         t->done += len;
         *budget -= MIN(*budget, len);
     }
@@ -467,6 +479,9 @@ IDXDStep idxd_ops_step(IDXDState *s, IDXDEngine *e, IDXDTask *t,
                        uint32_t *budget)
 {
     if (idxd_opcode(&t->sub) == IDXD_OP_DRAIN && !idxd_work_drained(s, e)) {
+        return IDXD_STEP_WAIT;
+    }
+    if (e->page == IDXD_PAGE_REQUESTED) {
         return IDXD_STEP_WAIT;
     }
     if (idxd_ops[idxd_opcode(&t->sub)].sized) {

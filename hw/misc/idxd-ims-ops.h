@@ -8,8 +8,13 @@
 
 #include "idxd-ims.h"
 
-/* A transfer with its operands; "left" in a chunk is the same for each */
+/*
+ * A transfer with its operands; "left" in a chunk is the same for each.  It
+ * @waits if a page was requested for the chunk.
+ */
 typedef struct IDXDTransfer {
+    IDXDEngine *e;
+    bool waits;
     IDXDRequester who;
     uint64_t src;
     uint64_t dst;
@@ -30,7 +35,7 @@ static inline uint32_t idxd_size(const IDXDTask *t)
 
 /*
  * A chunk: @len is the most that is wanted on entry, and what was done on
- * return.  False: the outcome is set, or the epoch changed.
+ * return.  False: the outcome is set, the transfer waits, or the epoch changed.
  */
 bool idxd_memmove(IDXDState *s, IDXDTask *t, IDXDTransfer *x,
                   uint32_t *len);
@@ -53,6 +58,6 @@ bool idxd_cache_flush(IDXDState *s, IDXDTask *t, IDXDTransfer *x,
 void idxd_memmove_finish(IDXDTask *t);
 void idxd_compare_finish(IDXDTask *t);
 void idxd_crc_finish(IDXDTask *t);
-bool idxd_readback(IDXDState *s, IDXDTask *t, const IDXDTransfer *x);
+bool idxd_readback(IDXDState *s, IDXDTask *t, IDXDTransfer *x);
 
 #endif /* HW_MISC_IDXD_IMS_OPS_H */

@@ -193,7 +193,7 @@ static void idxd_regs_init_gencap(IDXDState *s)
 {
     uint32_t cap = 0;
 
-    /* No block on fault: the device sends no page requests */
+    cap = FIELD_DP32(cap, GENCAP_LO, BLOCK_ON_FAULT, s->cfg.pri);
     cap = FIELD_DP32(cap, GENCAP_LO, OVERLAP_COPY, 1);
     cap = FIELD_DP32(cap, GENCAP_LO, CACHE_CONTROL, 1);
     cap = FIELD_DP32(cap, GENCAP_LO, CMDCAP, s->cfg.cmdcap);

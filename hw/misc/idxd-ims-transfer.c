@@ -11,11 +11,21 @@
 #include "qemu/host-utils.h"
 #include "idxd-ims-ops.h"
 
+/* The engine has asked for the page, and comes back when it is answered */
+static bool idxd_waits(IDXDState *s, IDXDTask *t, IDXDTransfer *x,
+                       uint64_t addr, bool write)
+{
+    x->waits = (idxd_flags(&t->sub) & IDXD_FLAG_BOF) &&
+               idxd_page_request(s, x->e, &x->who, addr, write);
+    return x->waits;
+}
+
 /*
  * Access the chunk of an operand.  What was handled before is reported with
- * the failure, and stays handled: a chunk does not cross a page.
+ * the failure, and stays handled: a chunk does not cross a page.  With Block on
+ * Fault, a chunk whose page is missing is done again when the page is there.
  */
-static bool idxd_access(IDXDState *s, IDXDTask *t, const IDXDTransfer *x,
+static bool idxd_access(IDXDState *s, IDXDTask *t, IDXDTransfer *x,
                         uint64_t addr, void *buf, uint32_t len, bool write)
 {
     IDXDDMAResult ret = idxd_dma(s, &x->who, addr, buf, len, write);
@@ -23,14 +33,16 @@ static bool idxd_access(IDXDState *s, IDXDTask *t, const IDXDTransfer *x,
     if (ret == IDXD_DMA_OK) {
         return true;
     }
-    if (ret == IDXD_DMA_GONE) {
+    if (ret == IDXD_DMA_GONE ||
+        (ret == IDXD_DMA_FAULT && idxd_waits(s, t, x, addr, write))) {
         return false;
     }
     t->outcome.write = write;
     t->outcome.fault_addr = addr;
     t->outcome.completed = t->done;
     if (ret == IDXD_DMA_FAULT) {
-        idxd_task_end(t, IDXD_ST_PAGE_FAULT);
+        idxd_task_end(t, idxd_flags(&t->sub) & IDXD_FLAG_BOF ?
+                      IDXD_ST_PAGE_RESPONSE : IDXD_ST_PAGE_FAULT);
     } else {
         t->outcome.write = false;
         idxd_task_end(t, write ? IDXD_ST_WRITE_ERROR : IDXD_ST_READ_ERROR);
@@ -197,7 +209,7 @@ static void idxd_crc_update(IDXDTask *t, uint8_t *buf, uint32_t len)
     t->value = ~crc32c(t->value, buf, len);
 }
 
-static bool idxd_crc_start(IDXDState *s, IDXDTask *t, const IDXDTransfer *x)
+static bool idxd_crc_start(IDXDState *s, IDXDTask *t, IDXDTransfer *x)
 {
     uint8_t seed[4];
 
@@ -257,7 +269,7 @@ bool idxd_cache_flush(IDXDState *s, IDXDTask *t, IDXDTransfer *x,
 }
 
 /* 8.1.3.1: a read of the last byte written, before the completion record */
-bool idxd_readback(IDXDState *s, IDXDTask *t, const IDXDTransfer *x)
+bool idxd_readback(IDXDState *s, IDXDTask *t, IDXDTransfer *x)
 {
     uint8_t byte;
 

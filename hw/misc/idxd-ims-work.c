@@ -58,8 +58,9 @@ static void idxd_wq_pop(IDXDState *s, unsigned wq, IDXDSubmission *sub)
     q->count--;
 }
 
-static void idxd_engine_clear(IDXDEngine *e)
+static void idxd_engine_clear(IDXDState *s, IDXDEngine *e)
 {
+    idxd_page_forget(s, e);
     memset(&e->main, 0, sizeof(e->main));
     memset(&e->member, 0, sizeof(e->member));
     e->batch_failed = false;
@@ -118,7 +119,7 @@ void idxd_work_discard(IDXDState *s, IDXDMatch match, const void *opaque)
         IDXDEngine *e = &s->engines[n];
 
         if (idxd_engine_busy(e) && match(s, e->wq, &e->main.sub, opaque)) {
-            idxd_engine_clear(e);
+            idxd_engine_clear(s, e);
         }
     }
     for (n = 0; n < s->cfg.wqs; n++) {
@@ -133,7 +134,7 @@ void idxd_work_reset(IDXDState *s)
 
     s->epoch++;
     for (i = 0; i < s->cfg.engines; i++) {
-        idxd_engine_clear(&s->engines[i]);
+        idxd_engine_clear(s, &s->engines[i]);
     }
     for (i = 0; i < s->cfg.wqs; i++) {
         memset(&s->wqs[i].slots, 0, sizeof(s->wqs[i].slots));
@@ -230,7 +231,7 @@ static bool idxd_engine_fetch(IDXDState *s, IDXDEngine *e)
     if (wq < 0) {
         return false;
     }
-    idxd_engine_clear(e);
+    idxd_engine_clear(s, e);
     e->wq = wq;
     e->batch_id = s->batch_id++;
     e->main.phase = IDXD_TASK_CHECK;
@@ -506,7 +507,7 @@ static IDXDStep idxd_engine_run(IDXDState *s, IDXDEngine *e)
         }
         progress = true;
         if (step == IDXD_STEP_DONE) {
-            idxd_engine_clear(e);
+            idxd_engine_clear(s, e);
         }
     }
     return progress ? IDXD_STEP_MORE : IDXD_STEP_WAIT;

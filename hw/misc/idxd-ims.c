@@ -340,6 +340,7 @@ static void idxd_exit(PCIDevice *pdev)
     s->epoch++;
     g_clear_pointer(&s->vmstate, qemu_del_vm_change_state_handler);
     g_clear_pointer(&s->bh, qemu_bh_delete);
+    idxd_page_exit(s);
     idxd_irq_exit(s);
     if (pdev->exp.aer_cap) {
         pcie_aer_exit(pdev);
@@ -357,6 +358,7 @@ static void idxd_realize(PCIDevice *pdev, Error **errp)
         return;
     }
     idxd_alloc(s);
+    idxd_page_init(s);
     idxd_init_bars(s);
     if (!idxd_init_capabilities(s, errp) || !idxd_irq_init(s, errp)) {
         idxd_exit(pdev);
@@ -420,8 +422,7 @@ static const struct {
       "have a fixed configuration" },
     { "pasid", "PASID capability" },
     { "ats", "Address Translation Service capability" },
-    { "pri", "Page Request capability, for drivers that need it; no page "
-      "requests are sent" },
+    { "pri", "Page Request capability, and with it block on fault" },
     { "cmdcap", "command capabilities, and with them interrupt handles" },
     { "event-log", "event log" },
     { "msix-latch", "hold interrupts that are raised while MSI-X is disabled; "

@@ -81,6 +81,14 @@ typedef enum IDXDTaskPhase {
     IDXD_NR_TASK_PHASES,
 } IDXDTaskPhase;
 
+/* What an engine knows of a page that it misses */
+typedef enum IDXDPage {
+    IDXD_PAGE_NONE,
+    IDXD_PAGE_WANTED,           /* but other engines have requests enough */
+    IDXD_PAGE_REQUESTED,        /* the engine waits for the response */
+    IDXD_PAGE_REFUSED,
+} IDXDPage;
+
 /* A descriptor in an engine */
 typedef struct IDXDTask {
     IDXDSubmission sub;
@@ -99,6 +107,10 @@ typedef struct IDXDEngine {
     bool batch_failed;
     bool batch_logged;          /* an event of this batch was logged */
     uint8_t batch_id;
+    uint8_t page;               /* IDXDPage */
+    uint16_t prgi;              /* the request's Page Request Group Index */
+    uint32_t page_pasid;        /* its PASID, or PCI_NO_PASID */
+    uint64_t page_addr;
 } IDXDEngine;
 
 /* A submission that is being written in pieces */
@@ -199,6 +211,8 @@ struct IDXDState {
     IDXDSubmission *storage;    /* wq_entries of them, shared by all WQs */
     uint64_t seq;               /* of the next submission */
     uint8_t batch_id;
+    uint16_t prgi;              /* of the last page request */
+    IOMMUPRINotifier page_notifier;
     QEMUBH *bh;
     VMChangeStateEntry *vmstate;
     /*
@@ -390,6 +404,13 @@ IDXDDMAResult idxd_dma(IDXDState *s, const IDXDRequester *who, uint64_t addr,
                        void *buf, uint32_t len, bool write);
 bool idxd_dma_writable(IDXDState *s, const IDXDRequester *who, uint64_t addr,
                        uint32_t len);
+
+/* idxd-ims-page.c */
+void idxd_page_init(IDXDState *s);
+void idxd_page_exit(IDXDState *s);
+bool idxd_page_request(IDXDState *s, IDXDEngine *e, const IDXDRequester *who,
+                       uint64_t addr, bool write);
+void idxd_page_forget(IDXDState *s, IDXDEngine *e);
 
 /* idxd-ims-stats.c */
 void idxd_stats_class_init(ObjectClass *klass);

@@ -29,8 +29,8 @@ static void check_capabilities(const char *opts, bool ats, bool pasid, bool pri)
     g_assert_cmpint(has_cap(vm, PCI_EXT_CAP_ID_PRI), ==, pri);
     g_assert_cmpint(!!(wqcap & DSA_WQCAP_ATS), ==, ats);
     g_assert_cmpint(!!(wqcap & DSA_WQCAP_SHARED), ==, pasid);
-    /* No page requests, so no block on fault, whatever the capability says */
-    g_assert_cmphex(qidxd_readq(&vm->dev, DSA_GENCAP) & DSA_GENCAP_BOF, ==, 0);
+    g_assert_cmpint(!!(qidxd_readq(&vm->dev, DSA_GENCAP) & DSA_GENCAP_BOF), ==,
+                    pri);
     g_assert_cmphex(wqcap & DSA_WQCAP_PRS, ==, 0);
     idxd_vm_free(vm);
 }
@@ -140,8 +140,12 @@ static void test_page_requests(void)
     g_assert_cmphex(qidxd_command(d, DSA_ENABLE_DEVICE, 0), ==, 0x13);
     set_pri(vm, true, 0x200);
     qidxd_command_ok(d, DSA_ENABLE_DEVICE, 0);
+    g_assert_cmphex(enable_wq_with(d, 2, 0, DW2_BOF), ==, 0);
+    qidxd_command_ok(d, DSA_RESET_DEVICE, 0);
+    qidxd_configure(d, 2, NULL);
+    set_pri(vm, false, 0x200);
+    qidxd_command_ok(d, DSA_ENABLE_DEVICE, 0);
     g_assert_cmphex(enable_wq_with(d, 2, 0, DW2_BOF), ==, 0x25);
-    qidxd_command_ok(d, DSA_ENABLE_WQ, 1);
     idxd_vm_free(vm);
 }
 

@@ -391,7 +391,7 @@ static void test_unplug_port(void)
         g_test_skip("this QEMU has no pcie-root-port");
         return;
     }
-    check_unplug(idxd_vm_new_port(VM_OPTS));
+    check_unplug(idxd_vm_new_port(NULL, VM_OPTS));
 }
 
 void idxd_ims_add_life_tests(void)

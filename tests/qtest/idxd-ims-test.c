@@ -428,6 +428,7 @@ int main(int argc, char **argv)
     idxd_ims_add_interrupt_tests();
     idxd_ims_add_pasid_tests();
     idxd_ims_add_iommu_tests();
+    idxd_ims_add_page_tests();
     idxd_ims_add_qos_tests();
     idxd_ims_add_life_tests();
     return g_test_run();

@@ -25,7 +25,7 @@
 #define PORT_WINDOW     0xe0000000u
 #define PORT_LIMIT      0xefffffffu
 /* Hot plug by the port itself: ACPI would have to be asked on each event */
-#define PORT_MACHINE    "q35 -global " \
+#define PORT            "-global " \
                         "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off " \
                         "-device pcie-root-port,id=rp0,chassis=1,addr=5"
 
@@ -109,7 +109,7 @@ IdxdVM *idxd_vm_new_machine(const char *machine, const char *opts)
     IdxdVM *vm = g_new0(IdxdVM, 1);
 
     vm->ecam = g_str_has_prefix(machine, "q35");
-    vm->port = !strcmp(machine, PORT_MACHINE);
+    vm->port = strstr(machine, PORT);
     vm->args = g_strdup_printf("-machine %s -nodefaults -device "
                                "idxd-ims,id=dsa,%s%s%s", machine,
                                vm->port ? "bus=rp0"
@@ -135,9 +135,13 @@ IdxdVM *idxd_vm_new_iommu(const char *iommu, const char *opts)
     return idxd_vm_new_machine(machine, opts);
 }
 
-IdxdVM *idxd_vm_new_port(const char *opts)
+IdxdVM *idxd_vm_new_port(const char *iommu, const char *opts)
 {
-    return idxd_vm_new_machine(PORT_MACHINE, opts);
+    g_autofree char *machine = g_strdup_printf("q35 %s%s %s",
+                                               iommu ? "-device " : "",
+                                               iommu ?: "", PORT);
+
+    return idxd_vm_new_machine(machine, opts);
 }
 
 IdxdVM *idxd_vm_new_pc(const char *opts)
@@ -203,19 +207,19 @@ IdxdVM *idxd_vm_move(IdxdVM *vm)
     return to;
 }
 
-static uint64_t ecam(unsigned off)
+static uint64_t ecam(IdxdVM *vm, unsigned off)
 {
-    return ECAM_BASE + ((uint64_t)DEVFN << 12) + off;
+    return ECAM_BASE + ((uint64_t)vm->dev.pci.devfn << 12) + off;
 }
 
 uint32_t idxd_vm_ecam_readl(IdxdVM *vm, unsigned off)
 {
-    return qtest_readl(vm->qts, ecam(off));
+    return qtest_readl(vm->qts, ecam(vm, off));
 }
 
 void idxd_vm_ecam_writel(IdxdVM *vm, unsigned off, uint32_t val)
 {
-    qtest_writel(vm->qts, ecam(off), val);
+    qtest_writel(vm->qts, ecam(vm, off), val);
 }
 
 unsigned idxd_vm_ext_cap(IdxdVM *vm, unsigned id)
@@ -239,8 +243,9 @@ void idxd_vm_enable_pasid(IdxdVM *vm, bool priv)
     uint16_t ctrl = PCI_PASID_CTRL_ENABLE | (priv ? PCI_PASID_CTRL_PRIV : 0);
 
     g_assert_cmphex(cap, !=, 0);
-    qtest_writew(vm->qts, ecam(cap + PCI_PASID_CTRL), ctrl);
-    g_assert_cmphex(qtest_readw(vm->qts, ecam(cap + PCI_PASID_CTRL)), ==, ctrl);
+    qtest_writew(vm->qts, ecam(vm, cap + PCI_PASID_CTRL), ctrl);
+    g_assert_cmphex(qtest_readw(vm->qts, ecam(vm, cap + PCI_PASID_CTRL)), ==,
+                    ctrl);
 }
 
 void idxd_vm_flr(IdxdVM *vm)

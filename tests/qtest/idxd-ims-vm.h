@@ -38,8 +38,8 @@ IdxdVM *idxd_vm_new_iommu(const char *iommu, const char *opts);
 IdxdVM *idxd_vm_new_machine(const char *machine, const char *opts);
 /* idxd_vm_new_pc: start the older machine, which has ACPI hot plug */
 IdxdVM *idxd_vm_new_pc(const char *opts);
-/* idxd_vm_new_port: q35, with the device in the slot of a root port */
-IdxdVM *idxd_vm_new_port(const char *opts);
+/* idxd_vm_new_port: the same with or without, the device in a root port */
+IdxdVM *idxd_vm_new_port(const char *iommu, const char *opts);
 /* idxd_vm_unplug: with the guest's part: ACPI, or the power of the slot */
 void idxd_vm_unplug(IdxdVM *vm);
 /* idxd_vm_plug: after that, a new device with so many WQs and entries */
@@ -87,6 +87,7 @@ void idxd_ims_add_feature_tests(void);
 void idxd_ims_add_interrupt_tests(void);
 void idxd_ims_add_pasid_tests(void);
 void idxd_ims_add_iommu_tests(void);
+void idxd_ims_add_page_tests(void);
 void idxd_ims_add_qos_tests(void);
 void idxd_ims_add_life_tests(void);
 

@@ -257,6 +257,7 @@ static void act_wq(Fuzz *f)
         .shared = bits & 1,
         .pasid_enable = bits & 2,
         .priv = bits & 4,
+        .block = bits & 8,
         .size = take8(f),
         .pasid = take8(f),
     };
@@ -280,6 +281,7 @@ static void act_bring_up(Fuzz *f)
     QIdxdWq cfg = {
         .shared = bits & 1,
         .pasid_enable = bits & 2,
+        .block = bits & 8,
         .size = bits & 4 ? 1 : 0,
         .pasid = take8(f),
     };

@@ -151,8 +151,9 @@ void qidxd_write_wq(QIdxd *d, unsigned wq, const QIdxdWq *cfg)
     qidxd_writel(d, qidxd_wqcfg(d, wq, 0), size);
     qidxd_writel(d, qidxd_wqcfg(d, wq, 1), cfg->shared ? size : 0);
     qidxd_writel(d, qidxd_wqcfg(d, wq, 2),
-                 (cfg->shared ? 0 : 1) | 10 << 4 | cfg->pasid << 8 |
-                 (uint32_t)cfg->pasid_enable << 28 | (uint32_t)cfg->priv << 29);
+                 (cfg->shared ? 0 : 1) | cfg->block << 1 | 10 << 4 |
+                 cfg->pasid << 8 | (uint32_t)cfg->pasid_enable << 28 |
+                 (uint32_t)cfg->priv << 29);
     qidxd_writel(d, qidxd_wqcfg(d, wq, 3),
                  MIN(d->max_xfer_shift, 26) | MIN(d->max_batch_shift, 10) << 5);
 }

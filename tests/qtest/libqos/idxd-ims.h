@@ -132,7 +132,8 @@ enum {
 /* Operation status, table 5-6 */
 enum {
     DSA_ST_NONE = 0x00, DSA_ST_SUCCESS = 0x01, DSA_ST_FALSE = 0x02,
-    DSA_ST_FAULT = 0x03, DSA_ST_BATCH_FAIL = 0x05, DSA_ST_BATCH_FAULT = 0x06,
+    DSA_ST_FAULT = 0x03, DSA_ST_RESPONSE = 0x04,
+    DSA_ST_BATCH_FAIL = 0x05, DSA_ST_BATCH_FAULT = 0x06,
     DSA_ST_OPCODE = 0x10, DSA_ST_FLAGS = 0x11, DSA_ST_RESERVED = 0x12,
     DSA_ST_SIZE = 0x13, DSA_ST_COUNT = 0x14, DSA_ST_OVERLAP = 0x16,
     DSA_ST_DUALCAST = 0x17, DSA_ST_LIST_ALIGN = 0x18, DSA_ST_HANDLE = 0x19,
@@ -177,6 +178,7 @@ typedef struct QIdxdWq {
     bool shared;            /* false: dedicated */
     bool pasid_enable;
     bool priv;
+    bool block;             /* block on fault */
     uint32_t pasid;
 } QIdxdWq;
 
