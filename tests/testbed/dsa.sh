@@ -33,23 +33,36 @@ accel() {
         fail "accel-config $*: $(cat /tmp/accel) (status of the device: $(cat "/sys/bus/dsa/devices/$dsa/cmd_status"))"
 }
 
+# add_queue GROUP WQ DRIVER OPTION...: a work queue, for "on" to enable
+add_queue() {
+    group=$1 wq=$2 queue_driver=$3 name=$dsa/wq${dsa#dsa}.$2
+    shift 3
+    set -- "$name" --group-id="$group" --wq-size=16 --priority=10 --name="queue$wq" --max-transfer-size=$largest "$@"
+    # Where a queue has a choice of drivers
+    [ ! -e "/sys/bus/dsa/devices/$name/driver_name" ] || set -- "$@" --driver-name="$queue_driver"
+    accel config-wq "$@"
+    queues="$queues $name"
+}
+
+add_engine() {
+    accel config-engine "$dsa/engine${dsa#dsa}.$1" --group-id="$1"
+}
+
+on() {
+    accel enable-device "$dsa"
+    # shellcheck disable=SC2086 # words
+    accel enable-wq $queues
+}
+
 # configure GROUP WQ...: a group with an engine and these work queues, for the kernel's clients
 configure() {
     group=$1 queues=
     shift
-    accel config-engine "$dsa/engine${dsa#dsa}.$group" --group-id="$group"
+    add_engine "$group"
     for wq; do
-        name=$dsa/wq${dsa#dsa}.$wq
-        queues="$queues $name"
-        set -- "$name" --group-id="$group" --mode=dedicated --wq-size=16 --priority=10 \
-            --type=kernel --name="copy$wq" --max-transfer-size=$largest
-        # Where a queue has a choice of drivers
-        [ ! -e "/sys/bus/dsa/devices/$name/driver_name" ] || set -- "$@" --driver-name=dmaengine
-        accel config-wq "$@"
+        add_queue "$group" "$wq" dmaengine --mode=dedicated --type=kernel
     done
-    accel enable-device "$dsa"
-    # shellcheck disable=SC2086 # words
-    accel enable-wq $queues
+    on
 }
 
 off() {
@@ -94,9 +107,21 @@ copy_exactly() {
     # The device refuses these, and tells so by interrupt.
     start_copies copies=50 size=$((largest * 2))
     finish_copies large
+    submit_nonsense
     result "exact_irqs_1=$(interrupts_of 1)"
     result "exact_irqs_2=$(interrupts_of 2)"
     off
+}
+
+# A descriptor with an opcode that does not exist and without a completion record, written to the
+# portal of queue 0 behind the driver's back: the device reports it by SWERROR or event log.
+submit_nonsense() {
+    portal=$(($(sed -n 3p "/sys/bus/pci/devices/$bdf/resource" | cut -d ' ' -f 1) + 0x1000))
+    devmem $portal 64 0x3f00000000000000
+    for i in 1 2 3 4 5 6 7; do
+        devmem $((portal + i * 8)) 64 0
+    done
+    sleep 1
 }
 
 # Off and on again, with a reset in between
@@ -134,11 +159,16 @@ copy_while_revoked() {
     off
 }
 
+# log_errors CODE: both kernels have the error code in what they log: from the SWERROR register, or the event log.
+log_errors() {
+    dmesg | grep -cE "idxd.*(err\\[0\\]: 0x[0-9a-f]*$1[0-9a-f][0-9a-f]\$|Device error 0x$1 )"
+}
+
 report_driver() {
     result "driver_found=$(dmesg | grep -c 'idxd.*Intel(R) Accelerator Device')"
     result "driver_errors=$(dmesg | grep -v perfmon | grep -cE 'idxd.*([Ff]ail|[Tt]imeout)')"
-    # Both kernels have error code 0x19 in what they log: from the SWERROR register, or the event log.
-    result "driver_handle_errors=$(dmesg | grep -cE 'idxd.*(err\[0\]: 0x[0-9a-f]*19[0-9a-f][0-9a-f]$|Device error 0x19 )')"
+    result "driver_handle_errors=$(log_errors 19)"
+    result "driver_opcode_errors=$(log_errors 10)"
     dmesg | grep -iE 'idxd|dmacopy|hung' | sed 's/^/LOG /' | head -n 20
 }
 

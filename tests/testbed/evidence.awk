@@ -19,6 +19,16 @@ $1 == "pci_cfg_write" && ($2 == "nvme" || $2 == "idxd-ims") {
     next
 }
 
+# hardware.log: idxd_ims_page_request dev idxd-ims group 1 pasid 0x2 ...; the response code 0 is success
+$1 == "idxd_ims_page_request" {
+    page_requests++
+    next
+}
+$1 == "idxd_ims_page_response" {
+    pages_granted += $7 == 0
+    next
+}
+
 # What the name has in all vectors together
 function counted(name,    rest, sum) {
     rest = $0
@@ -192,5 +202,7 @@ $1 == "==" && $2 == "end" {
     printf "%s%s", result, counters[device]
     if (run[1] ~ /^dsa/)
         printf "%sdevice_revokes=%d\n", by_vector[device], revokes[device]
+    if (run[1] == "dsasva")
+        printf "device_page_requests=%d\ndevice_pages_granted=%d\n", page_requests, pages_granted
     print ""
 }

@@ -66,6 +66,10 @@ run_guest() {
         -append "$append" -serial file:/tmp/console $(assigned_device) \
         -chardev pipe,id=monitor,path=/tmp/monitor -mon monitor
     status=$?
+    # A QEMU that did not start has opened none of these, and their readers wait for that.
+    for pipe in /tmp/console /tmp/monitor.out; do
+        : <> $pipe
+    done
     wait
     rm /tmp/console /tmp/monitor.*
 }
@@ -116,6 +120,35 @@ run_dsa() {
     status=0
 }
 
+run_pasid() {
+    result() { echo "RESULT $1" >> /tmp/result; }
+    phase() { :; }
+    look_at_vectors() { look_at_pasids; }
+    # shellcheck source=tests/testbed/dsa.sh
+    . /dsa.sh
+    # shellcheck source=tests/testbed/pasid.sh
+    . /pasid.sh
+    "$1"
+    status=0
+}
+
+# What a reader of the tutorial types, and sees
+run_tour() {
+    # shellcheck source=tests/testbed/dsa.sh
+    . /dsa.sh
+    modprobe() {
+        load_driver
+        echo "$bdf" > $driver/bind
+    }
+    while IFS= read -r line <&3; do
+        echo "TOUR # $line"
+        # Not in a pipe: what a command sets is there for the next one.
+        eval "$line" > /tmp/tour 2>&1 < /dev/null
+        sed 's/^/TOUR /' /tmp/tour
+    done 3< /tour
+    status=0
+}
+
 # Any program that speaks TAP and starts the QEMU under test itself
 run_qtest() {
     export QTEST_QEMU_BINARY=/bin/qemu-system-x86_64
@@ -149,6 +182,9 @@ run_scenario() {
         burst*) run_bare_client burst "${scenario#burst}" ;;
         irqfd*) run_irqfd "${scenario#irqfd}" ;;
         dsahost) run_dsa ;;
+        dsapasid) run_pasid pasid_test ;;
+        dsasva) run_pasid sva_test ;;
+        dsatour) run_tour ;;
         qtest) run_qtest ;;
         probe) run_probe ;;
         posted) run_posted ;;

@@ -14,6 +14,7 @@ build_clients() {
     gcc "${flags[@]}" -o "$out/burst" "$here"/{burst,bare-client,client}.c
     gcc "${flags[@]}" -o "$out/irqfd" "$here/irqfd.c"
     gcc "${flags[@]}" -o "$out/affinity" "$here/affinity.c"
+    gcc "${flags[@]}" -mmovdir64b -menqcmd -o "$out/sva" "$here/sva.c"
 }
 
 # A firmware of 64 KiB, with the reset vector in its last 16 bytes
@@ -45,9 +46,15 @@ driver_files() {
     local package library
     driver=()
     [[ ${runs[*]} == *dsa* ]] || return 0
-    build_module
+    if [[ ${runs[*]} != *@(dsasva|dsatour)* ]]; then
+        build_module
+        driver+=(--file "$out/dmacopy.ko:/lib/modules/dmacopy.ko")
+    fi
+    # The commands for the guest of the page's console blocks
+    sed -n '/^\.\. code-block:: console/,/^[^ .]/s/^  # //p' "$tutorial" >"$out/tour"
     package=$(fetch_package accel-config bookworm trixie)
-    driver=(--late-module idxd --file "$out/dmacopy.ko:/lib/modules/dmacopy.ko" --file "$here/dsa.sh:/dsa.sh"
+    driver+=(--late-module idxd --file "$here/dsa.sh:/dsa.sh" --file "$here/pasid.sh:/pasid.sh"
+        --file "$out/tour:/tour"
         --program "$package/usr/bin/accel-config=accel-config")
     for library in libaccel-config1 libjson-c5; do
         package=$(fetch_package "$library" bookworm trixie)
@@ -62,7 +69,7 @@ build_images() {
     driver_files
     build_bare_guest
     optional_programs
-    for client in table idxd storm cpr mask burst irqfd; do
+    for client in table idxd storm cpr mask burst irqfd sva; do
         clients+=(--program "$out/$client=$client")
     done
     "$here/initramfs" --output "$out/guest.cpio" --busybox "$busybox" --kernel-dir "$kernel_dir" \

@@ -241,6 +241,7 @@ check_driver() {
         expect "the driver counts what the device sent" "$run" "exact_irqs_$wq" = "device_sent_$wq"
     done
     expect "the device refuses copies that are too large" "$run" large_failed = 100
+    expect "the driver logs a descriptor that is nonsense" "$run" driver_opcode_errors = 1
     expect "handles are revoked $revokes times" "$run" device_revokes ">=" "$revokes"
     expect "under copies that use them" "$run" driver_handle_errors ">" 0
     expect "copies go on" "$run" revoked_done ">" "$revokes"
@@ -255,6 +256,50 @@ check_driver() {
     [[ $run == */dsaguest/* ]] || return 0
     expect "no SET_IRQS while copies are made" "$run" exact_set_irqs = 0
     expect "KVM serves the vectors of device and work queues" "$run" irqfd_vectors = 3
+}
+
+# With PASIDs: those of the driver's own work have to be where the device checks them.
+check_system_pasid() {
+    local run=$1
+    expect "the driver takes the device" "$run" driver_found = 1
+    expect "it turns PASIDs on" "$run" pasid_enabled = 1
+    expect "MSIXPERM has a PASID" "$run" msixperm_pasid_enabled = 1
+    expect "WQCFG has one" "$run" wqcfg_pasid_enabled = 1
+    expect "they are the same" "$run" msixperm_pasid = wqcfg_pasid
+    expect "and that of the kernel" "$run" wqcfg_pasid ">" 0
+}
+
+check_pasid() {
+    local run=$1 wq
+    check_system_pasid "$run"
+    expect "$copies copies are made" "$run" exact_done = "$copies"
+    for wq in 1 2; do
+        expect "an interrupt per copy, refused ones included" "$run" "exact_irqs_$wq" = $((copies / 2 + 50))
+        expect "the driver counts what the device sent" "$run" "exact_irqs_$wq" = "device_sent_$wq"
+    done
+    expect "the device refuses no interrupt" "$run" device_refused = 0
+    expect "it drops none" "$run" device_dropped = 0
+}
+
+# Processes that submit themselves; of a kind: NAME COPIES
+check_copies() {
+    expect "all copies of $2 are made" "$1" "$2_done" = "$3"
+    expect "none is wrong" "$1" "$2_wrong" = 0
+    expect "none fails" "$1" "$2_failed" = 0
+}
+
+check_sva() {
+    local run=$1 few=$((copies / 10))
+    check_system_pasid "$run"
+    check_copies "$run" process0 "$copies"
+    check_copies "$run" process1 "$copies"
+    check_copies "$run" untouched "$few"
+    expect "the device reports each page that is not there" "$run" untouched_faults = $((few * 3))
+    check_copies "$run" blocked "$few"
+    expect "with block on fault it reports none" "$run" blocked_faults = 0
+    expect "it asks for each" "$run" device_page_requests = $((few * 3))
+    expect "and gets it" "$run" device_pages_granted = device_page_requests
+    check_copies "$run" shared "$copies"
 }
 
 # -- A test program

@@ -14,6 +14,8 @@ kernel_packages() {
                 return
             fi
             echo 'linux-image-6\.12\.[0-9]+(\+deb1[23])?-amd64 trixie bookworm-backports' ;;
+        # x86 has no SVA from 6.12.69 to 6.18 (CVE-2025-71089).
+        6.12.57) echo 'linux-image-6\.12\.57\+deb12-amd64 bookworm-backports' ;;
         *) die "--kernel $kernel: this is not 6.1 or 6.12; for another one add --kernel-dir or --kernel-deb" ;;
     esac
 }
