@@ -394,6 +394,28 @@ static void test_flr(void)
     check_reset(flr);
 }
 
+/* The guest finds the device reset, but where it was, and MSI-X on */
+static void test_flr_unseen(void)
+{
+    Pair *p = pair_new();
+    QIdxd *d = &p->dev;
+    uint8_t cap = qpci_find_capability(&d->pci, PCI_CAP_ID_EXP, 0);
+    uint16_t ctl = qpci_config_readw(&d->pci, cap + PCI_EXP_DEVCTL);
+
+    qidxd_msix_on(d);
+    for (unsigned i = 0; i < 2; i++) {
+        qidxd_bring_up(d, 1, NULL);
+        check_move(p);
+        raise_vector(p, 3);
+        qidxd_wait_message(d, 3);
+        qpci_config_writew(&d->pci, cap + PCI_EXP_DEVCTL,
+                           ctl | PCI_EXP_DEVCTL_BCR_FLR);
+        g_assert_cmphex(qidxd_readl(d, DSA_GENSTS), ==, DSA_STATE_DISABLED);
+        g_assert_cmphex(qidxd_readl(d, qidxd_wqcfg(d, 0, 0)), ==, 0);
+    }
+    pair_free(p);
+}
+
 /* No such memory in the client */
 static void test_bad_address(void)
 {
@@ -472,6 +494,7 @@ static const struct {
     { "ims", test_ims },
     { "system-reset", test_system_reset },
     { "flr", test_flr },
+    { "flr-unseen", test_flr_unseen },
     { "ats", test_ats },
 };
 
