@@ -181,7 +181,7 @@ run_scenario() {
         mask*) run_bare_client mask "${scenario#mask}" ;;
         burst*) run_bare_client burst "${scenario#burst}" ;;
         irqfd*) run_irqfd "${scenario#irqfd}" ;;
-        dsahost) run_dsa ;;
+        dsahost | dsauser) run_dsa ;;
         dsapasid) run_pasid pasid_test ;;
         dsasva) run_pasid sva_test ;;
         dsatour) run_tour ;;
