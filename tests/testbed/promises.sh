@@ -231,28 +231,34 @@ check_posted() {
 
 # -- The kernel's own driver of idxd-ims, in the host or in a guest
 
+# One copy under way at a time
+check_exact() {
+    local run=$1 vector
+    expect "$copies copies are made" "$run" exact_done = "$copies"
+    for vector in 1 2; do
+        expect "an interrupt per copy, refused ones included" "$run" "exact_irqs_$vector" = $((copies / 2 + 50))
+        expect "the driver counts what the device sent" "$run" "exact_irqs_$vector" = "device_sent_$vector"
+    done
+    expect "the device drops no interrupt" "$run" device_dropped = 0
+    expect "it refuses none" "$run" device_refused = 0
+}
+
 check_driver() {
-    local run=$1 wq
+    local run=$1 part
     expect "accel-config lists 8 work queues" "$run" listed_wqs = 8
     expect "the driver takes the device, and again after a reset" "$run" driver_found = 2
-    expect "$copies copies are made" "$run" exact_done = "$copies"
-    for wq in 1 2; do
-        expect "an interrupt per copy, refused ones included" "$run" "exact_irqs_$wq" = $((copies / 2 + 50))
-        expect "the driver counts what the device sent" "$run" "exact_irqs_$wq" = "device_sent_$wq"
-    done
+    check_exact "$run"
     expect "the device refuses copies that are too large" "$run" large_failed = 100
     expect "the driver logs a descriptor that is nonsense" "$run" driver_opcode_errors = 1
     expect "handles are revoked $revokes times" "$run" device_revokes ">=" "$revokes"
     expect "under copies that use them" "$run" driver_handle_errors ">" 0
     expect "copies go on" "$run" revoked_done ">" "$revokes"
-    for wq in exact revoked; do
-        expect "no copy is wrong: $wq" "$run" "${wq}_wrong" = 0
-        expect "none fails: $wq" "$run" "${wq}_failed" = 0
-        expect "none hangs: $wq" "$run" "${wq}_hung" = 0
+    for part in exact revoked; do
+        expect "no copy is wrong: $part" "$run" "${part}_wrong" = 0
+        expect "none fails: $part" "$run" "${part}_failed" = 0
+        expect "none hangs: $part" "$run" "${part}_hung" = 0
     done
     expect "the driver has no complaint" "$run" driver_errors = 0
-    expect "the device drops no interrupt" "$run" device_dropped = 0
-    expect "it refuses none" "$run" device_refused = 0
     [[ $run == */dsaguest/* ]] || return 0
     expect "no SET_IRQS while copies are made" "$run" exact_set_irqs = 0
     expect "KVM serves the vectors of device and work queues" "$run" irqfd_vectors = 3
@@ -270,15 +276,8 @@ check_system_pasid() {
 }
 
 check_pasid() {
-    local run=$1 wq
-    check_system_pasid "$run"
-    expect "$copies copies are made" "$run" exact_done = "$copies"
-    for wq in 1 2; do
-        expect "an interrupt per copy, refused ones included" "$run" "exact_irqs_$wq" = $((copies / 2 + 50))
-        expect "the driver counts what the device sent" "$run" "exact_irqs_$wq" = "device_sent_$wq"
-    done
-    expect "the device refuses no interrupt" "$run" device_refused = 0
-    expect "it drops none" "$run" device_dropped = 0
+    check_system_pasid "$1"
+    check_exact "$1"
 }
 
 # Processes that submit themselves; of a kind: NAME COPIES
