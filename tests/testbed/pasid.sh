@@ -79,7 +79,6 @@ copy_with_page_requests() {
 start_driver() {
     load_driver
     bind_driver
-    result "cpu_enqcmd=$(grep -cw enqcmd /proc/cpuinfo)"
     result "pasid_enabled=$(cat "/sys/bus/dsa/devices/$dsa/pasid_enabled")"
 }
 
