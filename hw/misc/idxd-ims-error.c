@@ -19,6 +19,12 @@ static bool idxd_error_is_fault(uint8_t code)
            code == IDXD_ST_BATCH_FAULT || code == IDXD_ST_CR_FAULT;
 }
 
+/* A completion that is in the event log instead of memory */
+static bool idxd_error_is_completion(uint8_t code)
+{
+    return code == IDXD_ST_CR_FAULT || code == IDXD_ST_BATCH_LOGGED;
+}
+
 static void idxd_error_fill_desc(IDXDErrorRecord *r, const IDXDError *err,
                                  bool evl)
 {
@@ -36,7 +42,7 @@ static void idxd_error_fill_desc(IDXDErrorRecord *r, const IDXDError *err,
         return;
     }
     if (err->code != IDXD_ST_BAD_HANDLE &&
-        !(evl && err->code == IDXD_ST_CR_FAULT)) {
+        !(evl && idxd_error_is_completion(err->code))) {
         return;
     }
     r->dw[0] = FIELD_DP32(r->dw[0], SWERROR_0, INFO_VALID, 1);
@@ -48,7 +54,7 @@ static void idxd_error_fill_desc(IDXDErrorRecord *r, const IDXDError *err,
         r->dw[3] = FIELD_DP32(r->dw[3], SWERROR_3, IMS_PORTAL,
                               sub->ims_portal);
         r->dw[3] = FIELD_DP32(r->dw[3], SWERROR_3, CR_REQUIRED,
-                              !!(flags & IDXD_FLAG_CRAV));
+                              err->cr_required);
         r->dw[3] = FIELD_DP32(r->dw[3], SWERROR_3, BATCH_FIRST,
                               err->batch_first);
     }
@@ -64,7 +70,8 @@ static IDXDErrorRecord idxd_error_record(const IDXDError *err, bool evl)
     if (err->sub) {
         idxd_error_fill_desc(&r, err, evl);
     }
-    if (err->outcome && idxd_error_is_fault(err->code)) {
+    if (err->outcome && (idxd_error_is_fault(err->code) ||
+                         idxd_error_is_completion(err->code))) {
         r.dw[0] = FIELD_DP32(r.dw[0], SWERROR_0, WRITE, err->outcome->write);
         r.dw[4] = err->outcome->fault_addr;
         r.dw[5] = err->outcome->fault_addr >> 32;
@@ -91,7 +98,7 @@ static void idxd_swerror(IDXDState *s, const IDXDError *err)
 }
 
 /* In use from Enable Device on, if it was configured then */
-static bool idxd_evl_active(IDXDState *s)
+bool idxd_evl_active(IDXDState *s)
 {
     return IDXD_REG_FIELD(s, GENCFG, EVL) &&
            (idxd_device_state(s) == IDXD_ENABLED ||
@@ -133,7 +140,7 @@ static IDXDRequester idxd_evl_requester(IDXDState *s)
     };
 }
 
-/* 5.9.1; only for a fault on the completion record is the record valid */
+/* 5.9.1; the record is valid for completions, and with error 0x19 */
 static void idxd_evl_append(IDXDState *s, const IDXDError *err)
 {
     IDXDErrorRecord r = idxd_error_record(err, true);

@@ -87,8 +87,17 @@ static void idxd_msix_vector_poll(PCIDevice *pdev, unsigned start,
 }
 
 /*
- * After a write to the configuration space: the PCI core does not report
- * vectors as masked when MSI-X is disabled.
+ * Migration: the PCI core holds a vector whose message is being rewritten, if
+ * it knows that the vector is pending.
+ */
+void idxd_irq_pre_save(IDXDState *s)
+{
+    idxd_msix_vector_poll(&s->parent_obj, 0, s->nr_vectors);
+}
+
+/*
+ * After a write to the configuration space, since the PCI core does not report
+ * vectors as masked when MSI-X is disabled; and when the VM runs.
  */
 void idxd_irq_sync(IDXDState *s)
 {

@@ -118,6 +118,12 @@ static bool idxd_states_are_valid(IDXDState *s)
     return !idxd_cmd_active(s) || idxd_cmd_is_valid(s);
 }
 
+static int idxd_pre_save(void *opaque)
+{
+    idxd_irq_pre_save(opaque);
+    return 0;
+}
+
 static int idxd_pre_load(void *opaque)
 {
     IDXDState *s = opaque;
@@ -221,7 +227,7 @@ static const VMStateDescription vmstate_idxd_engine = {
         VMSTATE_STRUCT(member, IDXDEngine, 1, vmstate_idxd_task, IDXDTask),
         VMSTATE_BOOL(batch_failed, IDXDEngine),
         VMSTATE_BOOL(batch_logged, IDXDEngine),
-        VMSTATE_UINT8(batch_id, IDXDEngine),
+        VMSTATE_BOOL(batch_log_has_cr, IDXDEngine),
         VMSTATE_END_OF_LIST()
     }
 };
@@ -276,6 +282,7 @@ const VMStateDescription vmstate_idxd_ims = {
     .name = "idxd-ims",
     .version_id = 1,
     .minimum_version_id = 1,
+    .pre_save = idxd_pre_save,
     .pre_load = idxd_pre_load,
     .post_load = idxd_post_load,
     .fields = (const VMStateField[]) {
@@ -315,7 +322,6 @@ const VMStateDescription vmstate_idxd_ims = {
                                              vmstate_idxd_submission,
                                              IDXDSubmission),
         VMSTATE_UINT64(seq, IDXDState),
-        VMSTATE_UINT8(batch_id, IDXDState),
         VMSTATE_UINT16(prgi, IDXDState),
         VMSTATE_END_OF_LIST()
     }

@@ -204,7 +204,14 @@ static bool idxd_opcode_valid(IDXDState *s, const IDXDEngine *e,
     return t == &e->main || (op != IDXD_OP_BATCH && op != IDXD_OP_DRAIN);
 }
 
-/* Table 5-4, and 8.1.8 for user-mode descriptors: flags with a condition */
+/* 8.1.8: user-mode descriptors only if software allows it to all of them */
+static bool idxd_may_interrupt(IDXDState *s, const IDXDTask *t)
+{
+    return IDXD_REG_FIELD(s, GENCFG, USER_INT) || !t->sub.pasid_en ||
+           t->sub.priv;
+}
+
+/* Table 5-4: flags with a condition */
 static uint32_t idxd_flags_unavailable(IDXDState *s, const IDXDEngine *e,
                                        const IDXDTask *t, uint32_t flags)
 {
@@ -219,8 +226,7 @@ static uint32_t idxd_flags_unavailable(IDXDState *s, const IDXDEngine *e,
     if (!(flags & IDXD_FLAG_CRAV)) {
         bad |= IDXD_FLAG_RCR | IDXD_FLAG_TC_CR;
     }
-    if (!IDXD_REG_FIELD(s, GENCFG, USER_INT) && t->sub.pasid_en &&
-        !t->sub.priv) {
+    if (!idxd_may_interrupt(s, t)) {
         bad |= IDXD_FLAG_RCI;
     }
     if ((idxd_ops[idxd_opcode(&t->sub)].flags & IDXD_FLAG_CRC_SEED) &&
@@ -337,7 +343,10 @@ static bool idxd_check_irq(IDXDState *s, IDXDTask *t)
     return true;
 }
 
-/* The completion record has to be usable, or nothing else is looked at */
+/*
+ * The completion record has to be usable, or nothing else is looked at.  With
+ * the event log, one that is not mapped is usable: the log takes it (3.13.3).
+ */
 static uint8_t idxd_check_cr(IDXDState *s, const IDXDEngine *e, IDXDTask *t)
 {
     uint64_t addr = idxd_field64(t, IDXD_DESC_CR_ADDR);
@@ -352,7 +361,8 @@ static uint8_t idxd_check_cr(IDXDState *s, const IDXDEngine *e, IDXDTask *t)
     if (!idxd_tc_is_valid(s, e, idxd_flags(&t->sub), IDXD_FLAG_TC_CR)) {
         return IDXD_ST_TRAFFIC_CLASS;
     }
-    if (!idxd_dma_writable(s, &who, addr, IDXD_CR_SIZE)) {
+    if (!idxd_evl_active(s) &&
+        !idxd_dma_writable(s, &who, addr, IDXD_CR_SIZE)) {
         t->outcome.write = true;
         t->outcome.fault_addr = addr;
         return IDXD_ST_CR_FAULT;
@@ -372,7 +382,8 @@ static uint8_t idxd_check(IDXDState *s, const IDXDEngine *e, IDXDTask *t)
         return status;
     }
     if (!idxd_opcode_valid(s, e, t)) {
-        if (idxd_flags(&t->sub) & IDXD_FLAG_RCI) {
+        if ((idxd_flags(&t->sub) & IDXD_FLAG_RCI) &&
+            idxd_may_interrupt(s, t)) {
             idxd_check_irq(s, t);
         }
         return IDXD_ST_BAD_OPCODE;
@@ -415,12 +426,12 @@ bool idxd_ops_check(IDXDState *s, IDXDEngine *e, IDXDTask *t)
 }
 
 /* A chunk was not done: for as long as a page is missing, or for good */
-static IDXDStep idxd_transfer_stop(const IDXDTransfer *x)
+static IDXDStep idxd_transfer_stop(IDXDState *s, const IDXDTransfer *x)
 {
     if (x->waits) {
         return IDXD_STEP_WAIT;
     }
-    x->e->page = IDXD_PAGE_NONE;
+    idxd_page_forget(s, x->e);
     return IDXD_STEP_DONE;
 }
 
@@ -430,9 +441,9 @@ static IDXDStep idxd_transfer_end(IDXDState *s, IDXDTask *t,
     uint64_t epoch = s->epoch;
 
     if (!idxd_readback(s, t, x)) {
-        return s->epoch == epoch ? idxd_transfer_stop(x) : IDXD_STEP_GONE;
+        return s->epoch == epoch ? idxd_transfer_stop(s, x) : IDXD_STEP_GONE;
     }
-    x->e->page = IDXD_PAGE_NONE;
+    idxd_page_forget(s, x->e);
     idxd_task_end(t, IDXD_ST_SUCCESS);
     if (op->finish) {
         op->finish(t);
@@ -466,9 +477,9 @@ static IDXDStep idxd_transfer(IDXDState *s, IDXDEngine *e, IDXDTask *t,
             return IDXD_STEP_GONE;
         }
         if (!ok) {
-            return idxd_transfer_stop(&x);
+            return idxd_transfer_stop(s, &x);
         }
-        e->page = IDXD_PAGE_NONE;
+        idxd_page_forget(s, e);
         t->done += len;
         *budget -= MIN(*budget, len);
     }

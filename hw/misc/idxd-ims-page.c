@@ -16,6 +16,9 @@
 #include "idxd-ims.h"
 #include "trace.h"
 
+/* A page that is granted so often, and is not there, never will be (5.8.1) */
+#define IDXD_PAGE_TRIES         100
+
 static uint8_t *idxd_pri_status(IDXDState *s)
 {
     PCIDevice *pdev = &s->parent_obj;
@@ -64,13 +67,14 @@ static void idxd_page_end(IDXDState *s, IDXDEngine *e, IDXDPage page)
     pci_pri_unregister_notifier(&s->parent_obj, e->page_pasid);
 }
 
-/* The engine does not want the page any more */
+/* The engine has the page, or does not want it any more */
 void idxd_page_forget(IDXDState *s, IDXDEngine *e)
 {
     if (e->page == IDXD_PAGE_REQUESTED) {
         idxd_page_end(s, e, IDXD_PAGE_NONE);
     }
     e->page = IDXD_PAGE_NONE;
+    e->page_tries = 0;
 }
 
 /* After a Response Failure no request is answered (PCIe 5.0, 10.5.2.3) */
@@ -135,10 +139,16 @@ static uint16_t idxd_page_new_group(IDXDState *s)
     return s->prgi;
 }
 
+/* A Response Failure, which software has not cleared yet */
+bool idxd_page_failed(IDXDState *s)
+{
+    return s->cfg.pri &&
+           (pci_get_word(idxd_pri_status(s)) & PCI_PRI_STATUS_RF);
+}
+
 static bool idxd_page_possible(IDXDState *s)
 {
-    return pcie_pri_get_req_alloc(&s->parent_obj) &&
-           !(pci_get_word(idxd_pri_status(s)) & PCI_PRI_STATUS_RF);
+    return pcie_pri_get_req_alloc(&s->parent_obj) && !idxd_page_failed(s);
 }
 
 static bool idxd_page_send(IDXDState *s, IDXDEngine *e,
@@ -148,6 +158,7 @@ static bool idxd_page_send(IDXDState *s, IDXDEngine *e,
 
     e->page = IDXD_PAGE_REQUESTED;
     e->page_addr = addr;
+    e->page_tries++;
     e->page_pasid = who->pasid_en ? who->pasid : PCI_NO_PASID;
     return pci_pri_register_notifier(pdev, e->page_pasid,
                                      &s->page_notifier) == 0 &&
@@ -166,8 +177,11 @@ bool idxd_page_request(IDXDState *s, IDXDEngine *e, const IDXDRequester *who,
     bool sent;
 
     addr &= ~(IDXD_DMA_PAGE - 1ull);
+    if (e->page_addr != addr) {
+        e->page_tries = 0;
+    }
     if ((e->page == IDXD_PAGE_REFUSED && e->page_addr == addr) ||
-        !idxd_page_possible(s)) {
+        e->page_tries == IDXD_PAGE_TRIES || !idxd_page_possible(s)) {
         return false;
     }
     if (idxd_page_requests(s) >= pcie_pri_get_req_alloc(&s->parent_obj)) {

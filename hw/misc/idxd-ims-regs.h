@@ -309,6 +309,8 @@ enum {
     IDXD_ST_TRAFFIC_CLASS = 0x1e,
     IDXD_ST_READ_ERROR = 0x20,
     IDXD_ST_WRITE_ERROR = 0x21,
+    IDXD_ST_TRANSLATION = 0x22,
+    IDXD_ST_BATCH_LOGGED = 0x27,        /* in the event log only */
     IDXD_ERR_PCI_CONFIG = 0x51,
     IDXD_ERR_CMD_ACTIVE = 0x52,
     IDXD_ERR_WQ_FULL = 0x53,

@@ -20,6 +20,18 @@ static bool idxd_waits(IDXDState *s, IDXDTask *t, IDXDTransfer *x,
     return x->waits;
 }
 
+static uint8_t idxd_access_status(IDXDState *s, const IDXDTask *t,
+                                  IDXDDMAResult ret, bool write)
+{
+    if (ret != IDXD_DMA_FAULT) {
+        return write ? IDXD_ST_WRITE_ERROR : IDXD_ST_READ_ERROR;
+    }
+    if (!(idxd_flags(&t->sub) & IDXD_FLAG_BOF)) {
+        return IDXD_ST_PAGE_FAULT;
+    }
+    return idxd_page_failed(s) ? IDXD_ST_TRANSLATION : IDXD_ST_PAGE_RESPONSE;
+}
+
 /*
  * Access the chunk of an operand.  What was handled before is reported with
  * the failure, and stays handled: a chunk does not cross a page.  With Block on
@@ -37,16 +49,12 @@ static bool idxd_access(IDXDState *s, IDXDTask *t, IDXDTransfer *x,
         (ret == IDXD_DMA_FAULT && idxd_waits(s, t, x, addr, write))) {
         return false;
     }
-    t->outcome.write = write;
+    idxd_task_end(t, idxd_access_status(s, t, ret, write));
+    /* Of errors, only page faults tell */
+    t->outcome.write = write && (t->outcome.status == IDXD_ST_PAGE_FAULT ||
+                                 t->outcome.status == IDXD_ST_PAGE_RESPONSE);
     t->outcome.fault_addr = addr;
     t->outcome.completed = t->done;
-    if (ret == IDXD_DMA_FAULT) {
-        idxd_task_end(t, idxd_flags(&t->sub) & IDXD_FLAG_BOF ?
-                      IDXD_ST_PAGE_RESPONSE : IDXD_ST_PAGE_FAULT);
-    } else {
-        t->outcome.write = false;
-        idxd_task_end(t, write ? IDXD_ST_WRITE_ERROR : IDXD_ST_READ_ERROR);
-    }
     return false;
 }
 
@@ -268,11 +276,15 @@ bool idxd_cache_flush(IDXDState *s, IDXDTask *t, IDXDTransfer *x,
     return idxd_access(s, t, x, x->dst + t->done, x->buf, 1, false);
 }
 
-/* 8.1.3.1: a read of the last byte written, before the completion record */
+/*
+ * 3.9: a read of no bytes from where the last one was written, before the
+ * completion record.  A page that can only be written will do, and what fails
+ * counts as the write (table 5-6).  Cache Flush writes nothing.
+ */
 bool idxd_readback(IDXDState *s, IDXDTask *t, IDXDTransfer *x)
 {
-    uint8_t byte;
+    bool write = idxd_opcode(&t->sub) != IDXD_OP_CACHE_FLUSH;
 
     return !(idxd_flags(&t->sub) & IDXD_FLAG_READBACK) ||
-           idxd_access(s, t, x, x->dst + x->size - 1, &byte, 1, false);
+           idxd_access(s, t, x, x->dst + x->size - 1, x->buf, 0, write);
 }

@@ -65,6 +65,7 @@ static void idxd_engine_clear(IDXDState *s, IDXDEngine *e)
     memset(&e->member, 0, sizeof(e->member));
     e->batch_failed = false;
     e->batch_logged = false;
+    e->batch_log_has_cr = false;
 }
 
 static bool idxd_engine_busy(const IDXDEngine *e)
@@ -233,157 +234,10 @@ static bool idxd_engine_fetch(IDXDState *s, IDXDEngine *e)
     }
     idxd_engine_clear(s, e);
     e->wq = wq;
-    e->batch_id = s->batch_id++;
     e->main.phase = IDXD_TASK_CHECK;
     idxd_wq_pop(s, wq, &e->main.sub);
     idxd_irq_occupancy(s, wq);
     return true;
-}
-
-/* Status codes that go elsewhere than to the completion record (5.8.1) */
-static bool idxd_status_is_success(uint8_t status)
-{
-    return status == IDXD_ST_SUCCESS || status == IDXD_ST_FALSE_PREDICATE ||
-           status == IDXD_ST_BATCH_FAILED;
-}
-
-static bool idxd_writes_cr(const IDXDTask *t)
-{
-    uint32_t flags = idxd_flags(&t->sub);
-
-    if (t->outcome.no_cr || t->outcome.status == IDXD_ST_PRIV) {
-        return false;
-    }
-    return (flags & IDXD_FLAG_CRAV) &&
-           ((flags & IDXD_FLAG_RCR) ||
-            !idxd_status_is_success(t->outcome.status));
-}
-
-static bool idxd_reports_error(const IDXDTask *t)
-{
-    if (t->outcome.no_cr || t->outcome.status == IDXD_ST_PRIV ||
-        t->outcome.status == IDXD_ST_BAD_HANDLE) {
-        return true;
-    }
-    return !(idxd_flags(&t->sub) & IDXD_FLAG_CRAV) &&
-           !idxd_status_is_success(t->outcome.status);
-}
-
-static void idxd_fill_cr(const IDXDTask *t, uint8_t *cr)
-{
-    const IDXDOutcome *out = &t->outcome;
-
-    memset(cr, 0, IDXD_CR_SIZE);
-    cr[IDXD_CR_STATUS] = out->status | (out->write ? IDXD_CR_STATUS_WRITE : 0);
-    cr[IDXD_CR_RESULT] = out->result;
-    stl_le_p(cr + IDXD_CR_COMPLETED, out->completed);
-    stq_le_p(cr + IDXD_CR_FAULT_ADDR, out->fault_addr);
-    stq_le_p(cr + IDXD_CR_VALUE, out->value);
-}
-
-static void idxd_task_report(IDXDState *s, IDXDEngine *e, const IDXDTask *t,
-                             const uint8_t *cr)
-{
-    bool in_batch = t == &e->member;
-    IDXDError err = {
-        .code = t->outcome.status,
-        .wq_valid = true,
-        .wq = e->wq,
-        .sub = &t->sub,
-        .outcome = &t->outcome,
-        .cr = cr,
-        .in_batch = in_batch,
-        .batch_first = in_batch && !e->batch_logged,
-        .batch_id = e->batch_id,
-        .batch_index = in_batch ? e->main.done : 0,
-    };
-
-    e->batch_logged |= in_batch;
-    idxd_error_report(s, &err);
-}
-
-/* A completion record that cannot be written takes the place of the outcome */
-static IDXDStep idxd_task_write_cr(IDXDState *s, IDXDEngine *e, IDXDTask *t,
-                                   uint8_t *cr)
-{
-    IDXDRequester who = idxd_requester(s, e->wq, &t->sub);
-    uint64_t addr = ldq_le_p(t->sub.desc + IDXD_DESC_CR_ADDR);
-
-    idxd_fill_cr(t, cr);
-    switch (idxd_dma(s, &who, addr, cr, IDXD_CR_SIZE, true)) {
-    case IDXD_DMA_OK:
-        break;
-    case IDXD_DMA_GONE:
-        return IDXD_STEP_GONE;
-    default:
-        t->outcome = (IDXDOutcome) {
-            .status = IDXD_ST_CR_FAULT, .no_cr = true, .write = true,
-            .fault_addr = addr };
-        break;
-    }
-    return IDXD_STEP_DONE;
-}
-
-/*
- * 5.4: a descriptor that fails another check still sends its interrupt, one
- * whose interrupt or completion record cannot be had does not.
- */
-static bool idxd_sends_interrupt(const IDXDTask *t)
-{
-    return t->irq.valid && (idxd_flags(&t->sub) & IDXD_FLAG_RCI) &&
-           t->outcome.status != IDXD_ST_BAD_HANDLE && !t->outcome.no_cr;
-}
-
-/* Will the completion need an entry of the event log? */
-static bool idxd_needs_log(IDXDState *s, IDXDEngine *e, const IDXDTask *t)
-{
-    IDXDRequester who = idxd_requester(s, e->wq, &t->sub);
-    uint64_t addr = ldq_le_p(t->sub.desc + IDXD_DESC_CR_ADDR);
-
-    if (idxd_reports_error(t)) {
-        return true;
-    }
-    if (idxd_writes_cr(t) && !idxd_dma_writable(s, &who, addr, IDXD_CR_SIZE)) {
-        return true;
-    }
-    return idxd_sends_interrupt(t) && !idxd_irq_permits(s, &t->irq, &t->sub);
-}
-
-/*
- * Data, then completion record, then error, then interrupt.  The log may be
- * full; then the task waits, before it has told anybody anything.  Each access
- * may lead back to the device, so the epoch is looked at in between.
- */
-static IDXDStep idxd_task_complete(IDXDState *s, IDXDEngine *e, IDXDTask *t)
-{
-    uint64_t epoch = s->epoch;
-    uint8_t cr[IDXD_CR_SIZE] = {};
-
-    if (idxd_error_blocked(s) && idxd_needs_log(s, e, t)) {
-        return IDXD_STEP_WAIT;
-    }
-    if (idxd_writes_cr(t) &&
-        idxd_task_write_cr(s, e, t, cr) == IDXD_STEP_GONE) {
-        return IDXD_STEP_GONE;
-    }
-    trace_idxd_ims_complete(s->parent_obj.name, e->wq, t->sub.seq,
-                            idxd_opcode(&t->sub), t->outcome.status);
-    if (idxd_sends_interrupt(t) && !idxd_irq_permits(s, &t->irq, &t->sub)) {
-        /* The entry changed hands since the descriptor was checked */
-        idxd_irq_refuse(s, &t->irq);
-        t->irq.valid = false;
-        t->outcome.status = IDXD_ST_BAD_HANDLE;
-    }
-    if (idxd_reports_error(t)) {
-        idxd_task_report(s, e, t, cr);
-        if (s->epoch != epoch) {
-            return IDXD_STEP_GONE;
-        }
-    }
-    if (idxd_sends_interrupt(t)) {
-        idxd_irq_complete(s, &t->irq, &t->sub);
-    }
-    return s->epoch == epoch ? IDXD_STEP_DONE : IDXD_STEP_GONE;
 }
 
 /* Check, run or complete; IDXD_STEP_DONE means that all is reported */
@@ -490,12 +344,17 @@ static IDXDStep idxd_engine_step(IDXDState *s, IDXDEngine *e, uint32_t *budget)
 static IDXDStep idxd_engine_run(IDXDState *s, IDXDEngine *e)
 {
     uint32_t budget = IDXD_SLICE;
+    uint64_t epoch = s->epoch;
     bool progress = false;
     IDXDStep step;
 
     while (budget) {
         if (!idxd_engine_busy(e) && !idxd_engine_fetch(s, e)) {
             break;
+        }
+        if (s->epoch != epoch) {
+            /* The occupancy interrupt of the fetch led back to the device */
+            return IDXD_STEP_GONE;
         }
         budget -= MIN(budget, IDXD_STEP_COST);
         step = idxd_engine_step(s, e, &budget);

@@ -106,6 +106,10 @@ static void idxd_config_space_write(PCIDevice *pdev, uint32_t addr,
     uint64_t epoch = s->epoch;
 
     pci_default_write_config(pdev, addr, val, len);
+    if (s->epoch != epoch) {
+        /* A message that went out has unplugged the device, or reset it */
+        return;
+    }
     pcie_aer_write_config(pdev, addr, val, len);
     pcie_cap_flr_write_config(pdev, addr, val, len);
     if (s->epoch != epoch) {
@@ -163,12 +167,17 @@ static void idxd_reset_hold(Object *obj, ResetType type)
     }
 }
 
-/* DMA is not allowed while the VM is stopped; work goes on afterwards */
+/*
+ * DMA is not allowed while the VM is stopped; work goes on afterwards.  After a
+ * migration in the middle of a rewrite of a message, the PCI core takes the
+ * vector for unmasked, and the entry behind it is masked yet.
+ */
 static void idxd_vm_state_change(void *opaque, bool running, RunState state)
 {
     IDXDState *s = opaque;
 
     if (running) {
+        idxd_irq_sync(s);
         idxd_work_kick(s);
     } else {
         qemu_bh_cancel(s->bh);

@@ -105,12 +105,13 @@ typedef struct IDXDEngine {
     IDXDTask main;
     IDXDTask member;            /* the descriptor of the batch in @main */
     bool batch_failed;
-    bool batch_logged;          /* an event of this batch was logged */
-    uint8_t batch_id;
+    bool batch_logged;          /* an error of this batch was logged */
+    bool batch_log_has_cr;      /* and with it a record of a member */
     uint8_t page;               /* IDXDPage */
     uint16_t prgi;              /* the request's Page Request Group Index */
     uint32_t page_pasid;        /* its PASID, or PCI_NO_PASID */
     uint64_t page_addr;
+    uint8_t page_tries;         /* requests for that page in a row */
 } IDXDEngine;
 
 /* A submission that is being written in pieces */
@@ -210,7 +211,6 @@ struct IDXDState {
     IDXDEngine *engines;
     IDXDSubmission *storage;    /* wq_entries of them, shared by all WQs */
     uint64_t seq;               /* of the next submission */
-    uint8_t batch_id;
     uint16_t prgi;              /* of the last page request */
     IOMMUPRINotifier page_notifier;
     QEMUBH *bh;
@@ -304,6 +304,7 @@ bool idxd_irq_init(IDXDState *s, Error **errp);
 void idxd_irq_exit(IDXDState *s);
 void idxd_irq_finalize(IDXDState *s);
 void idxd_irq_reset(IDXDState *s, bool software);
+void idxd_irq_pre_save(IDXDState *s);
 void idxd_irq_sync(IDXDState *s);
 void idxd_irq_event(IDXDState *s, uint32_t cause);
 bool idxd_irq_resolve(IDXDState *s, bool ims, uint16_t handle,
@@ -329,12 +330,14 @@ typedef struct IDXDError {
     const IDXDSubmission *sub;  /* NULL: no descriptor */
     const IDXDOutcome *outcome;
     const uint8_t *cr;          /* completion record for the event log */
+    bool cr_required;
     bool in_batch;
     bool batch_first;
     uint8_t batch_id;
     uint16_t batch_index;
 } IDXDError;
 
+bool idxd_evl_active(IDXDState *s);
 bool idxd_error_blocked(IDXDState *s);
 void idxd_error_report(IDXDState *s, const IDXDError *err);
 void idxd_halt(IDXDState *s);
@@ -358,7 +361,6 @@ void idxd_work_reset(IDXDState *s);
 bool idxd_work_drained(IDXDState *s, const IDXDEngine *self);
 void idxd_work_start_wq(IDXDState *s, unsigned wq);
 
-/* idxd-ims-ops.c */
 /* What a task has to say after a step */
 typedef enum IDXDStep {
     IDXD_STEP_MORE,             /* made progress, is not done */
@@ -367,6 +369,10 @@ typedef enum IDXDStep {
     IDXD_STEP_GONE,             /* the epoch changed: touch nothing */
 } IDXDStep;
 
+/* idxd-ims-complete.c */
+IDXDStep idxd_task_complete(IDXDState *s, IDXDEngine *e, IDXDTask *t);
+
+/* idxd-ims-ops.c */
 void idxd_ops_caps(uint32_t opcap[8]);
 bool idxd_ops_known(const IDXDSubmission *sub);
 bool idxd_ops_check(IDXDState *s, IDXDEngine *e, IDXDTask *t);
@@ -410,6 +416,7 @@ void idxd_page_init(IDXDState *s);
 void idxd_page_exit(IDXDState *s);
 bool idxd_page_request(IDXDState *s, IDXDEngine *e, const IDXDRequester *who,
                        uint64_t addr, bool write);
+bool idxd_page_failed(IDXDState *s);
 void idxd_page_forget(IDXDState *s, IDXDEngine *e);
 
 /* idxd-ims-stats.c */

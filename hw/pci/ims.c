@@ -157,7 +157,8 @@ void pci_ims_kick(PCIIMS *ims)
 void pci_ims_set_message(PCIIMS *ims, uint32_t entry, MSIMessage msg)
 {
     if (entry < ims->nr_entries) {
-        ims->entries[entry].addr = msg.address;
+        /* A table in a BAR keeps what software writes (PCIe 5.0, 7.7.2.4) */
+        ims->entries[entry].addr = msg.address & ~3ull;
         ims->entries[entry].data = msg.data;
     }
 }

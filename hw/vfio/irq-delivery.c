@@ -613,7 +613,7 @@ void vfio_irq_delivery_adopt(VFIOIRQDelivery *d, unsigned int nr)
 void vfio_irq_delivery_adopt_rest(VFIOIRQDelivery *d)
 {
     for (unsigned int nr = 0; nr < d->nr_lines; nr++) {
-        if (!d->line[nr].used && !vfio_irq_line_is_masked(d, nr)) {
+        if (!vfio_irq_line_is_masked(d, nr)) {
             vfio_irq_delivery_unmask(d, nr);
         }
     }

@@ -197,11 +197,11 @@ void vfio_irq_delivery_poll(VFIOIRQDelivery *d, unsigned int first,
 void vfio_irq_delivery_adopt(VFIOIRQDelivery *d, unsigned int nr);
 
 /**
- * vfio_irq_delivery_adopt_rest() - use the vectors that came without eventfd
+ * vfio_irq_delivery_adopt_rest() - arm the unmasked vectors that are not
  * @d: a delivery whose host side is adopted
  *
- * The guest has unmasked them while it ran in the other QEMU still, but after
- * that had sent its eventfds (CPR).
+ * The guest has unmasked them, or enabled the index anew, while it ran in the
+ * other QEMU still, but after that had sent its eventfds (CPR).
  */
 void vfio_irq_delivery_adopt_rest(VFIOIRQDelivery *d);
 

@@ -239,9 +239,15 @@ static int vfio_irq_vectors_arm_run(VFIOIRQVectors *v, unsigned int start,
         return ret;
     }
 
-    /* One refused vector has disarmed some of the others: start from none */
+    /*
+     * One refused vector has disarmed some of the others, which were there long
+     * enough to raise something: start from none.
+     */
     v->stats.refusals++;
     vfio_irq_vectors_set_eventfds(v, start, count, false);
+    for (unsigned int i = start; i < start + count; i++) {
+        v->vector[i].needs_replay |= v->vector[i].wanted >= 0;
+    }
     for (unsigned int i = start; i < start + count; i++) {
         if (vfio_irq_vector_changed(&v->vector[i])) {
             ret = vfio_irq_vectors_arm_one(v, i);
@@ -409,9 +415,12 @@ static void vfio_irq_vectors_activate(VFIOIRQVectors *v)
 static void vfio_irq_vectors_resize(VFIOIRQVectors *v, unsigned int need)
 {
     unsigned int old = v->capacity;
-    unsigned int count = v->incremental ? need : MAX(2 * old, need);
+    unsigned int count = need;
     int ret;
 
+    if (!v->incremental) {
+        count = MAX(MAX(2 * old, need), vfio_irq_vectors_needed(v));
+    }
     count = MIN(count, v->table_size);
     v->stats.resizes++;
     vfio_irq_vectors_deactivate(v);
@@ -428,20 +437,20 @@ static void vfio_irq_vectors_resize(VFIOIRQVectors *v, unsigned int need)
 }
 
 /*
- * An adopted index may be larger or smaller than we think; to ask for the
- * vector in question does no harm.
+ * An adopted index may be larger than we think; to ask for the vector in
+ * question does no harm.  Only for a vector that is not allocated does the host
+ * answer -EINVAL; other errors are about that vector alone.
  */
 static void vfio_irq_vectors_probe(VFIOIRQVectors *v, unsigned int need)
 {
-    if (!v->capacity_is_guess ||
+    if (!v->capacity_is_guess || need <= v->capacity ||
         !vfio_irq_vector_changed(&v->vector[need - 1])) {
         return;
     }
-    if (!vfio_irq_vectors_arm_one(v, need - 1)) {
-        v->capacity = MAX(v->capacity, need);
-    } else {
-        v->capacity = MAX(MIN(v->capacity, need - 1), 1);
+    if (vfio_irq_vectors_arm_one(v, need - 1) == -EINVAL) {
         v->capacity_is_guess = false;
+    } else {
+        v->capacity = need;
     }
 }
 

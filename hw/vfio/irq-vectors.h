@@ -52,7 +52,7 @@ typedef struct VFIOIRQVector {
  * @enabled: between vfio_irq_vectors_enable() and vfio_irq_vectors_disable()
  * @capacity: vectors 0..@capacity-1 can be armed without a resize, 0 when the
  *            index is inactive on the host
- * @capacity_is_guess: adopted index, the host may have more or less
+ * @capacity_is_guess: adopted index, the host may have more
  * @growths_left: attempts to resize that are left until the next enable
  * @vector: array of @table_size vectors
  * @batch: state of an open batch, see vfio_irq_vectors_begin()

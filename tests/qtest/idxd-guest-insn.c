@@ -357,6 +357,32 @@ static void test_end_of_memory(void)
     idxd_vm_free(vm);
 }
 
+/* A source that begins at the last addresses and ends at the first ones */
+static void test_wrap(void)
+{
+    IdxdVM *vm = idxd_guest_new(1, ALL_FEATURES, "");
+    uint8_t want[SIZE], got[SIZE];
+
+    if (!vm) {
+        return;
+    }
+    for (unsigned first = 1; first < SIZE; first++) {
+        IdxdGuestRun run = {
+            IDXD_GUEST_CODE(MOVDIR64B),
+            .rsi = -(uint64_t)first, .rdi = vm->ram + DEST,
+        };
+
+        qtest_memread(vm->qts, (1ull << 32) - first, want, first);
+        memset(want + first, first, SIZE - first);
+        qtest_memwrite(vm->qts, 0, want + first, SIZE - first);
+        idxd_guest_run(vm, &run);
+        g_assert_cmpuint(run.vector, ==, IDXD_GUEST_DONE);
+        qtest_memread(vm->qts, vm->ram + DEST, got, SIZE);
+        g_assert_cmpint(memcmp(got, want, SIZE), ==, 0);
+    }
+    idxd_vm_free(vm);
+}
+
 void idxd_guest_add_insn_tests(void)
 {
     qtest_add_func("/idxd-guest/insn/cpuid", test_cpuid);
@@ -366,4 +392,5 @@ void idxd_guest_add_insn_tests(void)
     qtest_add_func("/idxd-guest/insn/segments", test_segments);
     qtest_add_func("/idxd-guest/insn/faults", test_faults);
     qtest_add_func("/idxd-guest/insn/end-of-memory", test_end_of_memory);
+    qtest_add_func("/idxd-guest/insn/wrap", test_wrap);
 }

@@ -89,6 +89,7 @@ static void write_page_tables(QTestState *qts)
 {
     const unsigned all = PAGE_PRESENT | PAGE_WRITE | PAGE_USER | PAGE_USED;
     const uint64_t pdpt = PAGE_TABLE + 0x1000;
+    const uint64_t last_pdpt = PAGE_TABLE + 0x2000;
 
     qtest_writeq(qts, PAGE_TABLE, pdpt | all);
     for (unsigned i = 0; i < 4; i++) {
@@ -99,6 +100,9 @@ static void write_page_tables(QTestState *qts)
                  (all & ~PAGE_WRITE) | PAGE_LARGE);
     qtest_writeq(qts, pdpt + 8 * (IDXD_GUEST_SUPERVISOR / GiB),
                  (all & ~PAGE_USER) | PAGE_LARGE);
+    /* The last GiB of all addresses is that of 32 bits, with the firmware */
+    qtest_writeq(qts, PAGE_TABLE + 8 * 511, last_pdpt | all);
+    qtest_writeq(qts, last_pdpt + 8 * 511, 3 * GiB | all | PAGE_LARGE);
 }
 
 IdxdVM *idxd_guest_new(unsigned cpus, const char *cpu, const char *opts)

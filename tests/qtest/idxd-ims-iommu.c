@@ -85,6 +85,23 @@ static void check_write_fault(Vtd *m, unsigned space, unsigned wq, bool ats)
     run(m, wq, space, desc, &rec);
     g_assert_cmphex(rec.status, ==, DSA_ST_SUCCESS);
     vtd_check(m, space, DST, 0x44);
+    run(m, wq, space, (QIdxdDesc) {
+        .opcode = DSA_OP_CACHE_FLUSH, .flags = DSA_FLAG_READBACK,
+        .dst = READ_ONLY, .size = PAGE }, &rec);
+    g_assert_cmphex(rec.status, ==, DSA_ST_SUCCESS);
+}
+
+/* Destination readback reads nothing: a page that is write-only will do */
+static void check_write_only(Vtd *m, unsigned wq)
+{
+    QIdxdRecord rec;
+
+    vtd_fill(m, NO_PASID, WRITE_ONLY, 0);
+    run(m, wq, NO_PASID, (QIdxdDesc) {
+        .opcode = DSA_OP_FILL, .flags = DSA_FLAG_READBACK,
+        .src = 0x3333333333333333ull, .dst = WRITE_ONLY, .size = PAGE }, &rec);
+    g_assert_cmphex(rec.status, ==, DSA_ST_SUCCESS);
+    vtd_check(m, NO_PASID, WRITE_ONLY, 0x33);
 }
 
 static void check_list_fault(Vtd *m, unsigned space, unsigned wq, bool ats)
@@ -145,6 +162,7 @@ static void check_legacy(bool ats)
     check_copy(&m, 1, NO_PASID, 0);
     check_read_fault(&m, NO_PASID, 1, ats);
     check_write_fault(&m, NO_PASID, 1, ats);
+    check_write_only(&m, 1);
     check_list_fault(&m, NO_PASID, 1, ats);
     check_record_fault(&m, 1, 0, HOLE);
     check_copy(&m, 1, NO_PASID, 0);
@@ -268,50 +286,6 @@ static void test_pasid_without_ats(void)
     idxd_vm_free(m.vm);
 }
 
-static void log_start(Vtd *m, uint64_t base, unsigned space)
-{
-    QIdxd *d = &m->vm->dev;
-
-    qidxd_configure(d, 1, NULL);
-    qidxd_writeq(d, DSA_EVLCFG, base | 1);
-    qidxd_writeq(d, DSA_EVLCFG + 8, 64 | (uint64_t)vtd_pasids[space] << 16);
-    qidxd_writel(d, DSA_GENCFG, qidxd_readl(d, DSA_GENCFG) | DSA_GENCFG_EVL);
-    qidxd_enable(d, 1);
-    /* There is no place for this record */
-    qidxd_submit(d, 0, DSA_PORTAL_LIMITED, &(QIdxdDesc) {
-        .flags = DSA_FLAG_RECORD, .record = HOLE });
-    qidxd_command_ok(d, DSA_DRAIN_ALL, 0);
-}
-
-/* The event log has a PASID of its own, and may itself be out of reach */
-static void test_event_log(void)
-{
-    Vtd m = { };
-    QIdxd *d;
-    uint64_t event;
-
-    if (!pasid_start(&m)) {
-        return;
-    }
-    d = &m.vm->dev;
-    for (unsigned space = 0; space < NR_SPACES; space++) {
-        vtd_fill(&m, space, EVENTS, 0);
-    }
-    log_start(&m, EVENTS, SPACE_B);
-    g_assert_cmphex(qidxd_readq(d, DSA_EVLSTATUS) >> 32, ==, 1);
-    g_assert_cmphex(qidxd_readq(d, DSA_SWERROR), ==, 0);
-    event = vtd_place(&m, SPACE_B, EVENTS);
-    g_assert_cmphex(DSA_SWERR_CODE(qtest_readq(m.vm->qts, event)), ==,
-                    DSA_ST_CR_FAULT);
-    g_assert_cmphex(qtest_readq(m.vm->qts, event + 16), ==, HOLE);
-    vtd_check(&m, NO_PASID, EVENTS, 0);
-    vtd_check(&m, SPACE_A, EVENTS, 0);
-    log_start(&m, HOLE, SPACE_B);
-    g_assert_cmphex(qidxd_readq(d, DSA_EVLSTATUS) >> 32, ==, 0);
-    g_assert_cmphex(DSA_SWERR_CODE(qidxd_readq(d, DSA_SWERROR)), ==, 0x54);
-    idxd_vm_free(m.vm);
-}
-
 /* The range of interrupts is no memory, for requests of all kinds */
 static void check_interrupt_range(const char *iommu)
 {
@@ -330,6 +304,30 @@ static void test_interrupt_range(void)
 {
     check_interrupt_range(VTD_LEGACY);
     check_interrupt_range(VTD_SCALABLE);
+}
+
+/* With a PASID, its addresses are as good as others: mapped or not */
+static void test_interrupt_range_pasid(void)
+{
+    QIdxdDesc desc = {
+        .opcode = DSA_OP_FILL, .src = 0x7777777777777777ull, .dst = 0xfee00000,
+        .size = PAGE,
+    };
+    Vtd m = { };
+    QIdxdRecord rec;
+
+    if (!pasid_start(&m)) {
+        return;
+    }
+    qidxd_enable(&m.vm->dev, NR_WQS);
+    vtd_alias(&m, SPACE_A, 0xfee00000, DST);
+    vtd_fill(&m, SPACE_A, DST, 0);
+    run(&m, SPACE_A, SPACE_A, desc, &rec);
+    g_assert_cmphex(rec.status, ==, DSA_ST_SUCCESS);
+    vtd_check(&m, SPACE_A, DST, 0x77);
+    run(&m, SPACE_B, SPACE_B, desc, &rec);
+    g_assert_cmphex(rec.status, ==, DSA_ST_FAULT | 0x80);
+    idxd_vm_free(m.vm);
 }
 
 /* An entry that cannot be used, and of which no fault is to be recorded */
@@ -401,8 +399,9 @@ void idxd_ims_add_iommu_tests(void)
     qtest_add_func("/idxd-ims/iommu/pasid-without-ats",
                    test_pasid_without_ats);
     qtest_add_func("/idxd-ims/iommu/interrupt-range", test_interrupt_range);
+    qtest_add_func("/idxd-ims/iommu/interrupt-range-pasid",
+                   test_interrupt_range_pasid);
     qtest_add_func("/idxd-ims/iommu/fault-disabled", test_fault_disabled);
     qtest_add_func("/idxd-ims/iommu/wide-writes", test_wide_writes);
     qtest_add_func("/idxd-ims/iommu/ats-unanswered", test_ats_unanswered);
-    qtest_add_func("/idxd-ims/iommu/event-log", test_event_log);
 }

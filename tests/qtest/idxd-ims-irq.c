@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * idxd-ims: completion interrupts, their order, masks, handles, event log
+ * idxd-ims: completion interrupts, their order, masks, handles
  *
- * Sections 3.7, 3.9, 5.9, 7.5.4, 9.2.22 and 9.2.28 of the specification.
+ * Sections 3.7, 3.9, 7.5.4, 9.2.22 and 9.2.28 of the specification.
  */
 #include "qemu/osdep.h"
 #include "qemu/bitops.h"
@@ -11,7 +11,6 @@
 
 #define RECORD      0x0
 #define RECORDS     0x8000
-#define LOG         0x10000
 #define DST         0x200000
 #define MARK        0xfeedc0de
 #define IMS_VECTOR  0x51            /* of the CPU */
@@ -421,110 +420,6 @@ static void test_revoke_in_flight(void)
     idxd_vm_free(vm);
 }
 
-static void event_log_on(QIdxd *d, uint64_t base, unsigned entries)
-{
-    qidxd_configure(d, 1, NULL);
-    qidxd_writeq(d, DSA_EVLCFG, base);
-    qidxd_writeq(d, DSA_EVLCFG + 8, entries);
-    qidxd_writel(d, DSA_GENCFG, qidxd_readl(d, DSA_GENCFG) | DSA_GENCFG_EVL);
-    qidxd_writel(d, DSA_GENCTRL, DSA_GENCTRL_EVL | DSA_GENCTRL_SWERR);
-    qidxd_enable(d, 1);
-    g_assert_cmphex(qidxd_readq(d, DSA_EVLSTATUS), ==, 0);
-}
-
-static unsigned log_tail(QIdxd *d)
-{
-    return extract64(qidxd_readq(d, DSA_EVLSTATUS), 32, 16);
-}
-
-/* Table 5-9 for an invalid handle, and SWERROR is left alone */
-static void test_event_log(void)
-{
-    IdxdVM *vm = idxd_vm_new("");
-    QIdxd *d = &vm->dev;
-    QIdxdDesc desc = nop_irq(vm, 0xabcd);
-    uint64_t log = vm->ram + LOG, q0, info;
-
-    qidxd_msix_on(d);
-    event_log_on(d, log, 64);
-    g_assert_cmphex(run_status(vm, DSA_PORTAL_IMS_LIMITED, &desc), ==,
-                    DSA_ST_HANDLE);
-    g_assert_cmpuint(log_tail(d), ==, 1);
-    g_assert_cmphex(qidxd_readq(d, DSA_SWERROR), ==, 0);
-    q0 = qtest_readq(vm->qts, log);
-    info = qtest_readq(vm->qts, log + 8);
-    g_assert_cmphex(DSA_SWERR_CODE(q0), ==, DSA_ST_HANDLE);
-    g_assert_cmphex(q0 & (DSA_SWERR_DESC | DSA_SWERR_WQ), ==,
-                    DSA_SWERR_DESC | DSA_SWERR_WQ);
-    g_assert_cmphex(extract64(info, 32, 16), ==, 0xabcd);
-    g_assert_cmphex(extract64(info, 48, 3), ==, 7);
-    g_assert_cmphex(qtest_readb(vm->qts, log + 32), ==, DSA_ST_HANDLE);
-    idxd_vm_free(vm);
-}
-
-/* One interrupt until software clears the pending bit; the log wraps */
-static void test_event_log_interrupt(void)
-{
-    IdxdVM *vm = idxd_vm_new("");
-    QIdxd *d = &vm->dev;
-    QIdxdDesc bad = { .opcode = 0x3f };
-    const unsigned size = 64;
-
-    qidxd_msix_on(d);
-    event_log_on(d, vm->ram + LOG, size);
-    for (unsigned i = 0; i < 3 * size; i++) {
-        g_assert_cmpuint(log_tail(d), ==, i % size);
-        qidxd_submit(d, 0, DSA_PORTAL_LIMITED, &bad);
-        qidxd_command_ok(d, DSA_DRAIN_ALL, 0);
-        g_assert_cmpint(qidxd_take_message(d, 0), ==, i % 4 == 0);
-        g_assert_cmphex(qidxd_readq(d, DSA_EVLSTATUS) & DSA_EVL_PENDING, !=, 0);
-        if (i % 4 == 3) {
-            /* As Linux does it: two 32-bit writes */
-            qidxd_writel(d, DSA_INTCAUSE, DSA_CAUSE_EVL);
-            qidxd_writel(d, DSA_EVLSTATUS + 4, 1u << 30);
-            qidxd_writel(d, DSA_EVLSTATUS, log_tail(d));
-            g_assert_cmphex(qidxd_readq(d, DSA_EVLSTATUS) & DSA_EVL_PENDING,
-                            ==, 0);
-        }
-    }
-    g_assert_cmphex(qidxd_readq(d, DSA_SWERROR), ==, 0);
-    idxd_vm_free(vm);
-}
-
-/* A full log blocks until software makes room, then nothing is missing */
-static void test_event_log_full(void)
-{
-    IdxdVM *vm = idxd_vm_new("");
-    QIdxd *d = &vm->dev;
-    QIdxdDesc bad = { .opcode = 0x3f };
-    const unsigned size = 64;
-    bool overflows = qidxd_readq(d, DSA_GENCAP) & DSA_GENCAP_EVL_OVERFLOW;
-
-    event_log_on(d, vm->ram + LOG, size);
-    for (unsigned i = 0; i < size - 1; i++) {
-        qidxd_submit(d, 0, DSA_PORTAL_LIMITED, &bad);
-        qidxd_command_ok(d, DSA_DRAIN_ALL, 0);
-    }
-    g_assert_cmpuint(log_tail(d), ==, size - 1);
-    qidxd_submit(d, 0, DSA_PORTAL_LIMITED, &bad);
-    qidxd_writel(d, DSA_CMD, DSA_DRAIN_ALL << 20);
-    if (overflows) {
-        qidxd_wait_command(d);
-        g_assert_cmphex(DSA_SWERR_CODE(qidxd_readq(d, DSA_SWERROR)), ==, 0x54);
-    } else {
-        for (unsigned i = 0; i < 1000; i++) {
-            g_assert_cmphex(qidxd_readl(d, DSA_CMDSTS) & DSA_CMDSTS_ACTIVE, !=,
-                            0);
-        }
-        g_assert_cmpuint(log_tail(d), ==, size - 1);
-        qidxd_writel(d, DSA_EVLSTATUS, 1);
-        g_assert_cmphex(qidxd_wait_command(d), ==, 0);
-        g_assert_cmpuint(log_tail(d), ==, 0);
-        g_assert_cmphex(qidxd_readq(d, DSA_SWERROR), ==, 0);
-    }
-    idxd_vm_free(vm);
-}
-
 void idxd_ims_add_interrupt_tests(void)
 {
     qtest_add_func("/idxd-ims/irq/order", test_order);
@@ -539,8 +434,4 @@ void idxd_ims_add_interrupt_tests(void)
     qtest_add_func("/idxd-ims/irq/index-as-handle", test_index_as_handle);
     qtest_add_func("/idxd-ims/irq/revoke", test_revoke);
     qtest_add_func("/idxd-ims/irq/revoke-in-flight", test_revoke_in_flight);
-    qtest_add_func("/idxd-ims/irq/event-log", test_event_log);
-    qtest_add_func("/idxd-ims/irq/event-log-interrupt",
-                   test_event_log_interrupt);
-    qtest_add_func("/idxd-ims/irq/event-log-full", test_event_log_full);
 }

@@ -258,6 +258,55 @@ static void test_migrate_state(void)
     idxd_vm_free(vm);
 }
 
+/*
+ * A message that is being rewritten, with its vector unmasked, at the moment of
+ * the migration: the source has it masked in the device.  And an address that
+ * is not aligned.
+ */
+static void check_migrate_rewrite(bool is_pending)
+{
+    IdxdVM *vm = idxd_vm_new("");
+    QIdxdDesc nop = { .flags = DSA_FLAG_RCI };
+    QIdxd *d = &vm->dev;
+    uint64_t entry;
+
+    qidxd_msix_on(d);
+    qidxd_bring_up(d, 1, NULL);
+    nop.handle = qidxd_request_handle(d, false, 1);
+    entry = qidxd_vector(d, 2);
+    qidxd_mask_vector(d, 2, true);
+    qidxd_writel(d, entry, qidxd_readl(d, entry) | 3);
+    qidxd_mask_vector(d, 2, false);
+    entry = qidxd_vector(d, 1) + PCI_MSIX_ENTRY_DATA;
+    qidxd_writel(d, entry, 0);
+    if (is_pending) {
+        qidxd_submit(d, 0, DSA_PORTAL_LIMITED, &nop);
+        qidxd_command_ok(d, DSA_DRAIN_ALL, 0);
+    } else {
+        qidxd_writel(d, entry, qidxd_message_data(1));
+    }
+    stop_vm(vm);
+    vm = idxd_vm_move(vm);
+    d = &vm->dev;
+    continue_vm(vm);
+    if (is_pending) {
+        /* Not with half of the message */
+        g_assert_cmphex(qtest_readl(vm->qts, d->messages + 4), ==, 0);
+        qidxd_writel(d, entry, qidxd_message_data(1));
+        qtest_clock_step(vm->qts, 25 * 1000 * 1000);
+    } else {
+        qidxd_submit(d, 0, DSA_PORTAL_LIMITED, &nop);
+    }
+    qidxd_wait_message(d, 1);
+    idxd_vm_free(vm);
+}
+
+static void test_migrate_rewrite(void)
+{
+    check_migrate_rewrite(false);
+    check_migrate_rewrite(true);
+}
+
 /* Abandoned or completed, each as a whole, and nothing comes later */
 static void check_abort(unsigned code, uint32_t operand)
 {
@@ -400,6 +449,7 @@ void idxd_ims_add_life_tests(void)
     qtest_add_func("/idxd-ims/life/migrate-work", test_migrate_work);
     qtest_add_func("/idxd-ims/life/migrate-command", test_migrate_command);
     qtest_add_func("/idxd-ims/life/migrate-state", test_migrate_state);
+    qtest_add_func("/idxd-ims/life/migrate-rewrite", test_migrate_rewrite);
     qtest_add_func("/idxd-ims/life/abort", test_abort);
     qtest_add_func("/idxd-ims/life/reset-commands", test_reset_commands);
     qtest_add_func("/idxd-ims/life/drain", test_drain);

@@ -3,6 +3,7 @@
  * idxd-ims: block on fault, page requests and what software answers
  */
 #include "qemu/osdep.h"
+#include "qemu/bitops.h"
 #include "hw/pci/pci_regs.h"
 #include "idxd-ims-vtd.h"
 
@@ -99,12 +100,12 @@ static void check_done(Vtd *m, unsigned wq)
 }
 
 /* The page stays missing: with the status that says so, and its interrupt */
-static void check_refused(Vtd *m, unsigned wq)
+static void check_refused(Vtd *m, unsigned wq, uint8_t status)
 {
     QIdxdRecord rec;
 
     qidxd_wait_record(&m->vm->dev, record_of(m, wq), &rec);
-    g_assert_cmphex(rec.status, ==, DSA_ST_RESPONSE | 0x80);
+    g_assert_cmphex(rec.status, ==, status);
     g_assert_cmphex(rec.fault_addr & ~(PAGE - 1ull), ==, DST + PAGE);
     g_assert_cmphex(rec.bytes, ==, PAGE);
     vtd_check(m, space_of(wq), DST, 0x11 + wq);
@@ -193,8 +194,33 @@ static void test_refuse(void)
     submit_copy(&m, 0);
     take_request(&m, &req);
     vtd_respond(&m, &req, VTD_RESPONSE_INVALID);
-    check_refused(&m, 0);
+    check_refused(&m, 0, DSA_ST_RESPONSE | 0x80);
     /* That was for this page, this time */
+    submit_copy(&m, 0);
+    take_request(&m, &req);
+    grant(&m, 0, &req);
+    check_done(&m, 0);
+    idxd_vm_free(m.vm);
+}
+
+/* Granted again and again, and never there: the device gives up in the end */
+static void test_never_there(void)
+{
+    VtdRequest req;
+    unsigned tries = 0;
+    Vtd m = { };
+
+    if (!start(&m, 0x200)) {
+        return;
+    }
+    submit_copy(&m, 0);
+    while (tries < 100) {
+        take_request(&m, &req);
+        vtd_respond(&m, &req, VTD_RESPONSE_SUCCESS);
+        tries++;
+    }
+    check_refused(&m, 0, DSA_ST_RESPONSE | 0x80);
+    g_assert(!vtd_has_request(&m));
     submit_copy(&m, 0);
     take_request(&m, &req);
     grant(&m, 0, &req);
@@ -218,12 +244,14 @@ static void test_failure(void)
         take_request(&m, &reqs[wq]);
     }
     vtd_respond(&m, &reqs[0], VTD_RESPONSE_FAILURE);
-    check_refused(&m, 0);
-    check_refused(&m, 1);
+    check_refused(&m, 0, DSA_ST_TRANSLATION);
+    check_refused(&m, 1, DSA_ST_TRANSLATION);
     g_assert_cmphex(idxd_vm_ecam_readl(m.vm, status) >> 16 & PCI_PRI_STATUS_RF,
                     !=, 0);
+    g_assert_cmphex(DSA_SWERR_CODE(qidxd_readq(&m.vm->dev, DSA_SWERROR)), ==,
+                    DSA_ST_TRANSLATION);
     submit_copy(&m, 0);
-    check_refused(&m, 0);
+    check_refused(&m, 0, DSA_ST_TRANSLATION);
     g_assert(!vtd_has_request(&m));
     idxd_vm_ecam_writel(m.vm, status, PCI_PRI_STATUS_RF << 16 |
                         PCI_PRI_CTRL_ENABLE);
@@ -472,6 +500,7 @@ void idxd_ims_add_page_tests(void)
 {
     qtest_add_func("/idxd-ims/page/grant", test_grant);
     qtest_add_func("/idxd-ims/page/again", test_again);
+    qtest_add_func("/idxd-ims/page/never-there", test_never_there);
     qtest_add_func("/idxd-ims/page/refuse", test_refuse);
     qtest_add_func("/idxd-ims/page/failure", test_failure);
     qtest_add_func("/idxd-ims/page/allocation", test_allocation);

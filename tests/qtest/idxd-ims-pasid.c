@@ -364,6 +364,13 @@ static void test_user_interrupts(void)
     qidxd_run(t.d, 1, DSA_PORTAL_LIMITED, &desc, &rec);
     g_assert_cmphex(rec.status, ==, DSA_ST_FLAGS);
     g_assert_cmphex(rec.value & DSA_FLAG_RCI, ==, DSA_FLAG_RCI);
+    /* Nor with an operation that does not exist */
+    g_assert(qidxd_take_message(t.d, 1));
+    desc.opcode = 0x3f;
+    qidxd_run(t.d, 1, DSA_PORTAL_LIMITED, &desc, &rec);
+    g_assert_cmphex(rec.status, ==, DSA_ST_OPCODE);
+    qidxd_command_ok(t.d, DSA_DRAIN_ALL, 0);
+    g_assert(!qidxd_take_message(t.d, 1));
     idxd_vm_free(t.vm);
 }
 

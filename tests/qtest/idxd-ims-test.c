@@ -426,10 +426,12 @@ int main(int argc, char **argv)
     idxd_ims_add_descriptor_tests();
     idxd_ims_add_feature_tests();
     idxd_ims_add_interrupt_tests();
+    idxd_ims_add_event_log_tests();
     idxd_ims_add_pasid_tests();
     idxd_ims_add_iommu_tests();
     idxd_ims_add_page_tests();
     idxd_ims_add_qos_tests();
     idxd_ims_add_life_tests();
+    idxd_ims_add_feedback_tests();
     return g_test_run();
 }

@@ -359,6 +359,10 @@ static void check_reset(void (*reset)(Pair *p))
         for (unsigned dw = 0; dw < 8; dw++) {
             g_assert_cmphex(qidxd_readl(d, qidxd_wqcfg(d, 0, dw)), ==, 0);
         }
+        /* MSI-X is off, on either side */
+        qidxd_bring_up(d, 1, NULL);
+        raise_vector(p, 5);
+        g_assert_cmpuint(pair_count(p, 5, "dropped"), ==, i + 1);
     }
     /* What vector 3 raised before the reset is gone */
     qidxd_msix_on(d);
@@ -366,6 +370,7 @@ static void check_reset(void (*reset)(Pair *p))
     raise_vector(p, 4);
     qidxd_wait_message(d, 4);
     g_assert(!qidxd_take_message(d, 3));
+    g_assert(!qidxd_take_message(d, 5));
     pair_free(p);
 }
 

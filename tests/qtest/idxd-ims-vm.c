@@ -50,18 +50,38 @@ static void idxd_vm_open_port(IdxdVM *vm)
                        PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
 }
 
+/* The slot control of the port, and its value with power on or off */
+static unsigned slot_control(QPCIDevice *port, bool on, uint16_t *ctl)
+{
+    unsigned reg = qpci_find_capability(port, PCI_CAP_ID_EXP, 0) +
+                   PCI_EXP_SLTCTL;
+
+    *ctl = qpci_config_readw(port, reg);
+    *ctl &= ~(PCI_EXP_SLTCTL_PCC | PCI_EXP_SLTCTL_PIC);
+    *ctl |= on ? PCI_EXP_SLTCTL_PWR_IND_ON
+               : PCI_EXP_SLTCTL_PCC | PCI_EXP_SLTCTL_PWR_IND_OFF;
+    return reg;
+}
+
 /* Power and its indicator, as a driver of the slot switches them */
 static void idxd_vm_port_power(IdxdVM *vm, bool on)
 {
     g_autofree QPCIDevice *port = qpci_device_find(vm->bus, PORT_DEVFN);
-    unsigned reg = qpci_find_capability(port, PCI_CAP_ID_EXP, 0) +
-                   PCI_EXP_SLTCTL;
-    uint16_t ctl = qpci_config_readw(port, reg);
+    uint16_t ctl;
+    unsigned reg = slot_control(port, on, &ctl);
 
-    ctl &= ~(PCI_EXP_SLTCTL_PCC | PCI_EXP_SLTCTL_PIC);
-    ctl |= on ? PCI_EXP_SLTCTL_PWR_IND_ON
-              : PCI_EXP_SLTCTL_PCC | PCI_EXP_SLTCTL_PWR_IND_OFF;
     qpci_config_writew(port, reg, ctl);
+}
+
+uint64_t idxd_vm_port_off(IdxdVM *vm, uint32_t *data)
+{
+    g_autofree QPCIDevice *port = qpci_device_find(vm->bus, PORT_DEVFN);
+    uint16_t ctl;
+    unsigned reg = slot_control(port, false, &ctl);
+
+    /* Its status is in the other half, where a 0 changes nothing */
+    *data = ctl;
+    return ECAM_BASE + (PORT_DEVFN << 12) + reg;
 }
 
 void idxd_vm_unplug(IdxdVM *vm)
@@ -207,19 +227,19 @@ IdxdVM *idxd_vm_move(IdxdVM *vm)
     return to;
 }
 
-static uint64_t ecam(IdxdVM *vm, unsigned off)
+uint64_t idxd_vm_ecam(IdxdVM *vm, unsigned off)
 {
     return ECAM_BASE + ((uint64_t)vm->dev.pci.devfn << 12) + off;
 }
 
 uint32_t idxd_vm_ecam_readl(IdxdVM *vm, unsigned off)
 {
-    return qtest_readl(vm->qts, ecam(vm, off));
+    return qtest_readl(vm->qts, idxd_vm_ecam(vm, off));
 }
 
 void idxd_vm_ecam_writel(IdxdVM *vm, unsigned off, uint32_t val)
 {
-    qtest_writel(vm->qts, ecam(vm, off), val);
+    qtest_writel(vm->qts, idxd_vm_ecam(vm, off), val);
 }
 
 unsigned idxd_vm_ext_cap(IdxdVM *vm, unsigned id)
@@ -243,8 +263,8 @@ void idxd_vm_enable_pasid(IdxdVM *vm, bool priv)
     uint16_t ctrl = PCI_PASID_CTRL_ENABLE | (priv ? PCI_PASID_CTRL_PRIV : 0);
 
     g_assert_cmphex(cap, !=, 0);
-    qtest_writew(vm->qts, ecam(vm, cap + PCI_PASID_CTRL), ctrl);
-    g_assert_cmphex(qtest_readw(vm->qts, ecam(vm, cap + PCI_PASID_CTRL)), ==,
+    qtest_writew(vm->qts, idxd_vm_ecam(vm, cap + PCI_PASID_CTRL), ctrl);
+    g_assert_cmphex(idxd_vm_ecam_readl(vm, cap + PCI_PASID_CAP) >> 16, ==,
                     ctrl);
 }
 

@@ -42,6 +42,8 @@ IdxdVM *idxd_vm_new_pc(const char *opts);
 IdxdVM *idxd_vm_new_port(const char *iommu, const char *opts);
 /* idxd_vm_unplug: with the guest's part: ACPI, or the power of the slot */
 void idxd_vm_unplug(IdxdVM *vm);
+/* idxd_vm_port_off: a write of @data there switches off the slot of the port */
+uint64_t idxd_vm_port_off(IdxdVM *vm, uint32_t *data);
 /* idxd_vm_plug: after that, a new device with so many WQs and entries */
 void idxd_vm_plug(IdxdVM *vm, unsigned wqs, unsigned entries);
 /* idxd_vm_move: migrate the stopped @vm; its device continues in a new one */
@@ -51,6 +53,7 @@ void idxd_vm_free(IdxdVM *vm);
 void idxd_vm_rediscover(IdxdVM *vm);
 
 /* Extended configuration space, through the ECAM window of the chipset */
+uint64_t idxd_vm_ecam(IdxdVM *vm, unsigned off);
 uint32_t idxd_vm_ecam_readl(IdxdVM *vm, unsigned off);
 void idxd_vm_ecam_writel(IdxdVM *vm, unsigned off, uint32_t val);
 /* idxd_vm_ext_cap: offset of an extended capability, 0 where there is none */
@@ -85,10 +88,12 @@ void idxd_ims_add_operation_tests(void);
 void idxd_ims_add_descriptor_tests(void);
 void idxd_ims_add_feature_tests(void);
 void idxd_ims_add_interrupt_tests(void);
+void idxd_ims_add_event_log_tests(void);
 void idxd_ims_add_pasid_tests(void);
 void idxd_ims_add_iommu_tests(void);
 void idxd_ims_add_page_tests(void);
 void idxd_ims_add_qos_tests(void);
 void idxd_ims_add_life_tests(void);
+void idxd_ims_add_feedback_tests(void);
 
 #endif

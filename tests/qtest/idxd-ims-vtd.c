@@ -75,6 +75,10 @@ static void map_space(Vtd *m, unsigned space)
         map_page(m, space, pages[i], vtd_place(m, space, pages[i]), true);
     }
     map_page(m, space, READ_ONLY, vtd_place(m, space, READ_ONLY), false);
+    if (!m->scalable) {
+        qtest_writeq(m->vm->qts, leaf_of(m, space, WRITE_ONLY),
+                     vtd_place(m, space, WRITE_ONLY) | VTD_SL_W);
+    }
 }
 
 /* libqos has the bus number in the same field */
@@ -302,6 +306,11 @@ void vtd_break_pasid(Vtd *m, unsigned space)
 void vtd_map(Vtd *m, unsigned space, uint64_t iova, bool writable)
 {
     map_page(m, space, iova, vtd_place(m, space, iova), writable);
+}
+
+void vtd_alias(Vtd *m, unsigned space, uint64_t iova, uint64_t other)
+{
+    map_page(m, space, iova, vtd_place(m, space, other), true);
 }
 
 void vtd_unmap(Vtd *m, unsigned space, uint64_t iova)

@@ -27,6 +27,7 @@
 #define LIST        0x40040000ull
 #define EVENTS      0x40050000ull
 #define HOLE        0x40060000ull
+#define WRITE_ONLY  0x40070000ull       /* not in scalable mode */
 
 enum { NO_PASID, SPACE_A, SPACE_B, NR_SPACES };
 
@@ -86,6 +87,8 @@ uint64_t vtd_place(Vtd *m, unsigned space, uint64_t iova);
 /* vtd_map, vtd_unmap: the page of @iova, at its place; with invalidation */
 void vtd_map(Vtd *m, unsigned space, uint64_t iova, bool writable);
 void vtd_unmap(Vtd *m, unsigned space, uint64_t iova);
+/* vtd_alias: map the page of @iova to the place of another page */
+void vtd_alias(Vtd *m, unsigned space, uint64_t iova, uint64_t other);
 /*
  * vtd_break_pasid: give the entry an unsupported number of levels, and disable
  * fault processing in the directory

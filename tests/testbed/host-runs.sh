@@ -32,12 +32,28 @@ assigned_device() {
     echo "-device vfio-pci,host=$bdf,addr=5$property"
 }
 
+# A guest whose kernel misses a CPU: where the threads of QEMU are, and what the CPUs do. Once,
+# and next to the console's lines, which go on.
+look_into_stall() {
+    [ ! -e /tmp/stall ] || return 0
+    : > /tmp/stall
+    for task in /proc/"$(pidof qemu-system-x86_64 qemu-stock)"/task/*; do
+        echo "STALL $(cat "$task/comm"): $(cut -d ' ' -f 3 "$task/stat") in $(cat "$task/wchan")"
+        sed 's/^/STALL     /' "$task/stack"
+    done > /dev/ttyS1
+    for command in "info registers -a" "info lapic 0" "info lapic 1" "info lapic 2" "info lapic 3" "info pic"; do
+        echo "$command" > /tmp/monitor.in
+        sleep 2
+    done
+}
+
 # The guest's console, line by line: results, marks for the kernel's trace, and commands for
 # QEMU's monitor are picked out.
 relay() {
     while IFS= read -r line; do
         echo "$line" > /dev/ttyS1
         case $line in
+            *"detected stalls"* | *"soft lockup"*) look_into_stall & ;;
             RESULT*) echo "$line" >> /tmp/result ;;
             PHASE*) echo "$line" > "$tracing/trace_marker" ;;
             MONITOR*) echo "${line#MONITOR }" > /tmp/monitor.in ;;
@@ -48,8 +64,12 @@ relay() {
 
 # What the monitor says, without what its line editor echoes, and how many vectors KVM serves
 keep_monitor() {
-    tr -d '\r' < /tmp/monitor.out | grep -v '^(qemu)' > /tmp/monitor.log
-    cat /tmp/monitor.log > /dev/ttyS1
+    tr -d '\r' < /tmp/monitor.out | while IFS= read -r line; do
+        case $line in
+            "(qemu)"*) ;;
+            *) echo "$line"; echo "$line" > /dev/ttyS1 ;;
+        esac
+    done > /tmp/monitor.log
     echo "RESULT irqfd_vectors=$(grep -c 'vector [0-9]*: irqfd' /tmp/monitor.log)" >> /tmp/result
 }
 
@@ -61,7 +81,7 @@ run_guest() {
     relay < /tmp/console &
     keep_monitor &
     # shellcheck disable=SC2046 # words
-    $(qemu_command) -machine "$machine" -cpu host -smp "$GUEST_CPUS" -m 256 "$@" \
+    $(qemu_command) -name debug-threads=on -machine "$machine" -cpu host -smp "$GUEST_CPUS" -m 256 "$@" \
         -kernel /boot/vmlinuz -initrd /boot/guest.cpio -no-reboot \
         -append "$append" -serial file:/tmp/console $(assigned_device) \
         -chardev pipe,id=monitor,path=/tmp/monitor -mon monitor

@@ -36,7 +36,10 @@ static void fake_down(void)
     host.allocated = 0;
 }
 
-/* Arms entries until one fails, which disarms all that came before it */
+/*
+ * Arms entries until one fails, which disarms all that came before it.  They
+ * may have raised something, and it is not known which ones they were.
+ */
 static int fake_arm(unsigned int start, unsigned int count, const int32_t *fds)
 {
     for (unsigned int i = 0; i < count; i++) {
@@ -55,7 +58,11 @@ static int fake_arm(unsigned int start, unsigned int count, const int32_t *fds)
         }
         if (ret) {
             for (unsigned int j = 0; j < i; j++) {
+                host.gaps[start + j] += host.armed[start + j] >= 0;
                 host.armed[start + j] = -1;
+            }
+            for (unsigned int j = i; j < count; j++) {
+                host.excuses[start + j] += fds[j] >= 0;
             }
             return ret;
         }
@@ -108,6 +115,7 @@ static int fake_set_eventfds(struct vfio_irq_set *set)
         /* The old eventfds are gone before the new ones are tried */
         for (unsigned int i = 0; i < set->count; i++) {
             host.armed[set->start + i] = -1;
+            host.excuses[set->start + i] += set->count > 1 && fds[i] >= 0;
         }
         return host.refusal ? host.refusal : -ENOMEM;
     }

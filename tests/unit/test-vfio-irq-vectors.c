@@ -458,6 +458,46 @@ static void test_adopt(void)
     teardown(&v);
 }
 
+/* A shortage says nothing about the size of an index that was adopted */
+static void check_adopt_shortage(unsigned int nr)
+{
+    VFIOIRQVectors v;
+
+    setup(&v, true, ON_OFF_AUTO_AUTO);
+    host.allocated = MAX_VECTORS;
+    for (int i = 0; i < 8; i++) {
+        if (i != nr) {
+            host.armed[i] = eventfds[0][i];
+            arm(&v, i);
+        }
+    }
+    vfio_irq_vectors_adopt(&v);
+    host.arm_limit = fake_armed_count();
+    arm(&v, nr);
+    check_armed(nr, nr + 1, false);
+    arm(&v, 20);
+    check_armed(20, 21, false);
+    host.arm_limit = MAX_VECTORS;
+    arm(&v, 20);
+    arm(&v, nr);
+    check_armed(nr, nr + 1, true);
+    check_armed(20, 21, true);
+    check_armed(0, 8, true);
+    /* What they raised before is not known */
+    host.excuses[nr] = host.excuses[20] = 1;
+    g_assert_cmpuint(count_lost(), ==, 0);
+    g_assert_cmpuint(host.downs_with_live, ==, 0);
+    g_assert_cmpuint(v.stats.resizes, ==, 0);
+    teardown(&v);
+}
+
+static void test_adopt_shortage(void)
+{
+    check_adopt_shortage(0);
+    check_adopt_shortage(3);
+    check_adopt_shortage(12);
+}
+
 /* Events that wait stay; what the host does not have it gets, with replay */
 static void test_adopt_eventfds(void)
 {
@@ -622,6 +662,7 @@ int main(int argc, char **argv)
     g_test_add_func("/vfio/irq-vectors/growth/bounded", test_growth_bounded);
     g_test_add_func("/vfio/irq-vectors/adopt", test_adopt);
     g_test_add_func("/vfio/irq-vectors/adopt/eventfds", test_adopt_eventfds);
+    g_test_add_func("/vfio/irq-vectors/adopt/shortage", test_adopt_shortage);
     g_test_add_func("/vfio/irq-vectors/failing-call", test_failing_call);
     g_test_add_func("/vfio/irq-vectors/random", test_random);
 

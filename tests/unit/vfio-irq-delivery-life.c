@@ -104,6 +104,41 @@ static void test_adopt(void)
     irq_test_finish();
 }
 
+/*
+ * The guest has switched MSI-X off and on again when it was too late to inherit
+ * eventfds: none of them is the host's any more.
+ */
+static void test_adopt_stale(void)
+{
+    fake_reset(true);
+    fake.enabled = true;
+    vfio_irq_delivery_init(fake_delivery(), fake_vdev, true, FAKE_VECTORS,
+                           true);
+    for (unsigned int nr = 0; nr < 8; nr++) {
+        EventNotifier e;
+
+        g_assert_cmpint(event_notifier_init(&e, false), ==, 0);
+        fake.cpr_fd[nr] = event_notifier_get_fd(&e);
+        fake.vector[nr].masked = nr % 2;
+        vfio_irq_delivery_adopt(fake_delivery(), nr);
+    }
+    for (unsigned int nr = 0; nr < 8; nr++) {
+        fake.vector[nr].armed = fake_vdev->irq_vectors.vector[nr].armed = -1;
+    }
+    vfio_irq_delivery_adopt_rest(fake_delivery());
+    vfio_irq_delivery_attach(fake_delivery());
+    for (unsigned int nr = 0; nr < 8; nr++) {
+        g_assert_cmpint(fake.vector[nr].armed >= 0, ==, nr % 2 == 0);
+    }
+    for (unsigned int nr = 0; nr < 8; nr++) {
+        fake_unmask(nr);
+    }
+    fake_settle();
+    irq_test_raise_all();
+    irq_test_check_listeners(0, 8, "irqfd");
+    irq_test_finish();
+}
+
 /* A message may go to the device itself */
 
 static void mask_itself(unsigned int nr)
@@ -210,6 +245,7 @@ void irq_test_add_life(void)
     g_test_add_func("/vfio/irq-delivery/vm-stop", test_vm_stop);
     g_test_add_func("/vfio/irq-delivery/cpr/suspend", test_suspend);
     g_test_add_func("/vfio/irq-delivery/cpr/adopt", test_adopt);
+    g_test_add_func("/vfio/irq-delivery/cpr/adopt-stale", test_adopt_stale);
     g_test_add_func("/vfio/irq-delivery/reentry/any", test_reentry);
     g_test_add_func("/vfio/irq-delivery/reentry/attach", test_reentry_attach);
 }

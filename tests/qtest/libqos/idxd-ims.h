@@ -123,6 +123,7 @@ enum {
 #define DSA_FLAG_CACHE1     (1u << 8)
 #define DSA_FLAG_TC(n)      (1u << (8 + (n)))   /* of address 1, 2, 3 */
 #define DSA_FLAG_TC_RECORD  (1u << 12)
+#define DSA_FLAG_READBACK   (1u << 14)
 #define DSA_FLAG_READ_SEED      (1u << 16)  /* CRC */
 #define DSA_FLAG_NO_INVERT      (1u << 17)  /* CRC */
 #define DSA_FLAG_NO_REFLECT     (1u << 18)  /* CRC */
@@ -139,7 +140,8 @@ enum {
     DSA_ST_DUALCAST = 0x17, DSA_ST_LIST_ALIGN = 0x18, DSA_ST_HANDLE = 0x19,
     DSA_ST_CR_FAULT = 0x1a, DSA_ST_CR_ALIGN = 0x1b, DSA_ST_ALIGN = 0x1c,
     DSA_ST_TRAFFIC_CLASS = 0x1e,
-    DSA_ST_HW_READ = 0x20, DSA_ST_HW_WRITE = 0x21,
+    DSA_ST_HW_READ = 0x20, DSA_ST_HW_WRITE = 0x21, DSA_ST_TRANSLATION = 0x22,
+    DSA_ST_BATCH_LOGGED = 0x27,
 };
 #define DSA_STATUS_CODE(s)  ((s) & 0x3f)
 
