@@ -65,22 +65,33 @@ static void test_suspend(void)
     irq_test_finish();
 }
 
+static void start_inheriting(void)
+{
+    fake_reset(true);
+    fake.enabled = true;
+    vfio_irq_delivery_init(fake_delivery(), fake_vdev, true, FAKE_VECTORS,
+                           true);
+}
+
+/* An eventfd of the other QEMU; every other vector is masked */
+static void inherit(unsigned int nr)
+{
+    EventNotifier e;
+
+    g_assert_cmpint(event_notifier_init(&e, false), ==, 0);
+    fake.cpr_fd[nr] = event_notifier_get_fd(&e);
+    fake.vector[nr].masked = nr % 2;
+}
+
 /* The other QEMU is gone, and has left eventfds with events in them */
 static void test_adopt(void)
 {
     uint64_t one = 1;
 
-    fake_reset(true);
-    fake.enabled = true;
-    vfio_irq_delivery_init(fake_delivery(), fake_vdev, true, FAKE_VECTORS,
-                           true);
+    start_inheriting();
     for (unsigned int nr = 0; nr < 8; nr++) {
-        EventNotifier e;
-
-        g_assert_cmpint(event_notifier_init(&e, false), ==, 0);
-        fake.cpr_fd[nr] = event_notifier_get_fd(&e);
+        inherit(nr);
         fake.vector[nr].armed = fake.cpr_fd[nr];
-        fake.vector[nr].masked = nr % 2;
         fake.vector[nr].owed = true;
         fake.vector[nr].raised = 1;
         g_assert_cmpint(write(fake.cpr_fd[nr], &one, 8), ==, 8);
@@ -110,16 +121,9 @@ static void test_adopt(void)
  */
 static void test_adopt_stale(void)
 {
-    fake_reset(true);
-    fake.enabled = true;
-    vfio_irq_delivery_init(fake_delivery(), fake_vdev, true, FAKE_VECTORS,
-                           true);
+    start_inheriting();
     for (unsigned int nr = 0; nr < 8; nr++) {
-        EventNotifier e;
-
-        g_assert_cmpint(event_notifier_init(&e, false), ==, 0);
-        fake.cpr_fd[nr] = event_notifier_get_fd(&e);
-        fake.vector[nr].masked = nr % 2;
+        inherit(nr);
         vfio_irq_delivery_adopt(fake_delivery(), nr);
     }
     for (unsigned int nr = 0; nr < 8; nr++) {
