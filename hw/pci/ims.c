@@ -157,7 +157,7 @@ void pci_ims_kick(PCIIMS *ims)
 void pci_ims_set_message(PCIIMS *ims, uint32_t entry, MSIMessage msg)
 {
     if (entry < ims->nr_entries) {
-        /* A table in a BAR keeps what software writes (PCIe 5.0, 7.7.2.4) */
+        /* QEMU's MSI-X table keeps the lower bits, which are to be 0 */
         ims->entries[entry].addr = msg.address & ~3ull;
         ims->entries[entry].data = msg.data;
     }
