@@ -9,7 +9,7 @@
 #ifndef HW_MISC_IDXD_IMS_REGS_H
 #define HW_MISC_IDXD_IMS_REGS_H
 
-#include "hw/registerfields.h"
+#include "hw/core/registerfields.h"
 
 /*
  * Layout of BAR0.  The tables have fixed places, each large enough for the

@@ -11,8 +11,8 @@
 #include "hw/intc/intc.h"
 #include "hw/pci/msix.h"
 #include "hw/pci/pci_ids.h"
-#include "hw/qdev-properties.h"
-#include "hw/resettable.h"
+#include "hw/core/qdev-properties.h"
+#include "hw/core/resettable.h"
 #include "idxd-ims.h"
 #include "trace.h"
 

@@ -381,8 +381,7 @@ const VMStateDescription vmstate_pci_ims = {
     .minimum_version_id = 1,
     .post_load = pci_ims_post_load,
     .fields = (const VMStateField[]) {
-        VMSTATE_UINT32_EQUAL(nr_entries, PCIIMS,
-                             "the number of IMS entries differs"),
+        VMSTATE_UINT32_EQUAL(nr_entries, PCIIMS),
         VMSTATE_STRUCT_VARRAY_POINTER_UINT32(entries, PCIIMS, nr_entries,
                                              vmstate_pci_ims_entry,
                                              PCIIMSEntry),

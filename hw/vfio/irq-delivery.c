@@ -178,9 +178,12 @@ static bool vfio_irq_delivery_has_messages(VFIOIRQDelivery *d)
 static int vfio_irq_irqfd_prepare(VFIOIRQDelivery *d, unsigned int nr)
 {
     VFIOIRQLine *line = &d->line[nr];
-    KVMRouteChange change = kvm_irqchip_begin_route_changes(kvm_state);
+    AccelRouteChange change;
     int ret;
 
+    if (!accel_msi_via_irqfd_enabled()) {
+        return -ENOSYS;
+    }
     if (!vfio_irq_delivery_has_messages(d)) {
         return -EINVAL;
     }
@@ -190,6 +193,7 @@ static int vfio_irq_irqfd_prepare(VFIOIRQDelivery *d, unsigned int nr)
                                               pci_get_msi_message(d->pdev, nr),
                                               d->pdev);
     }
+    change = accel_irqchip_begin_route_changes();
     ret = accel_irqchip_add_msi_route(&change, nr, d->pdev);
     line->virq = MAX(ret, -1);
     return MIN(ret, 0);

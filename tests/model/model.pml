@@ -5,7 +5,7 @@
  * One file per role.  tests/model/check chooses what takes part:
  *
  *   N=2            vectors (default 1)
- *   OLD            QEMU 10.2.2, else the series
+ *   OLD            QEMU 11.1.1, else the series
  *   MASK           the guest masks and unmasks, else it unmasks each vector once
  *   FUNCTION_MASK  and uses the mask bit of the function
  *   REWRITE        and rewrites the message, masked or not

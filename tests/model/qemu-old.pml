@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * QEMU 10.2.2, hw/vfio/pci.c: two eventfds per vector.  The irqfd listens to
+ * QEMU 11.1.1, hw/vfio/pci.c: two eventfds per vector.  The irqfd listens to
  * one all the time, the main loop to the other, and SET_IRQS moves the vector
  * from one to the other at each mask and unmask.
  */

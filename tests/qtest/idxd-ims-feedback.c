@@ -230,6 +230,37 @@ static void test_fetch_reset(void)
     idxd_vm_free(vm);
 }
 
+/*
+ * A message that goes out as the VM goes on: it was being rewritten when the VM
+ * moved, and was raised before the VM went on.  The device that it switches off
+ * hears of that change of state, too, and would be the next one.
+ */
+static void test_vm_change(void)
+{
+    IdxdVM *vm;
+    Message off;
+
+    if (!qtest_has_device("pcie-root-port")) {
+        g_test_skip("this QEMU has no pcie-root-port");
+        return;
+    }
+    vm = idxd_vm_new_beside_port();
+    off = power_off(vm);
+    qidxd_msix_on(&vm->dev);
+    qidxd_bring_up(&vm->dev, 1, NULL);
+    aim(&vm->dev, 0, (Message) { .addr = off.addr, .data = off.data ^ 1 });
+    qidxd_mask_vector(&vm->dev, 0, false);
+    qidxd_writel(&vm->dev, qidxd_vector(&vm->dev, 0) + PCI_MSIX_ENTRY_DATA,
+                 off.data);
+    qtest_qmp_assert_success(vm->qts, "{ 'execute': 'stop' }");
+    vm = idxd_vm_move(vm);
+    qidxd_command(&vm->dev, DSA_ENABLE_WQ, DSA_CMD_INT);
+    qtest_qmp_assert_success(vm->qts, "{ 'execute': 'cont' }");
+    qtest_qmp_eventwait(vm->qts, "DEVICE_DELETED");
+    check_usable(vm);
+    idxd_vm_free(vm);
+}
+
 void idxd_ims_add_feedback_tests(void)
 {
     qtest_add_func("/idxd-ims/feedback/unmask", test_unmask);
@@ -238,4 +269,5 @@ void idxd_ims_add_feedback_tests(void)
     qtest_add_func("/idxd-ims/feedback/completion", test_completion);
     qtest_add_func("/idxd-ims/feedback/fetch", test_fetch);
     qtest_add_func("/idxd-ims/feedback/fetch-reset", test_fetch_reset);
+    qtest_add_func("/idxd-ims/feedback/vm-change", test_vm_change);
 }

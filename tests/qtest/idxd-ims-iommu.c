@@ -10,6 +10,9 @@
 #include "hw/i386/intel_iommu_internal.h"
 #include "idxd-ims-vtd.h"
 
+/* Memory that real mode reaches, and nothing else uses */
+#define LOW_TABLE   0x20000
+
 /* The record is where the address space of the descriptor has it */
 static void run(Vtd *m, unsigned wq, unsigned space, QIdxdDesc desc,
                 QIdxdRecord *rec)
@@ -345,6 +348,87 @@ static void test_fault_disabled(void)
     idxd_vm_free(m.vm);
 }
 
+/* Firmware that only writes two bytes in turn, to LOW_TABLE + @off */
+static char *toggling_firmware(uint16_t off, uint8_t a, uint8_t b)
+{
+    const uint8_t code[] = {
+        0xfa,                                       /* cli */
+        0xb8, LOW_TABLE >> 4 & 0xff, LOW_TABLE >> 12, /* mov $segment, %ax */
+        0x8e, 0xd8,                                 /* mov %ax, %ds */
+        0xc6, 0x06, off & 0xff, off >> 8, a,        /* again: movb $a, off */
+        0xc6, 0x06, off & 0xff, off >> 8, b,        /* movb $b, off */
+        0xeb, 0xf4,                                 /* jmp again */
+    };
+    const uint8_t reset[] = { 0xea, 0x00, 0x00, 0x00, 0xf0 };
+    g_autofree uint8_t *image = g_malloc0(0x10000);
+    char *file = g_strdup_printf("%s/idxd-ims-test-%d.bin", g_get_tmp_dir(),
+                                 getpid());
+
+    memcpy(image, code, sizeof(code));
+    memcpy(image + 0xfff0, reset, sizeof(reset));
+    g_assert(g_file_set_contents(file, (char *)image, 0x10000, NULL));
+    return file;
+}
+
+/*
+ * Another CPU changes the number of levels in the PASID entry, between a valid
+ * one and one that is not, while the entry is used.
+ */
+static void test_entry_changes(void)
+{
+    g_autofree char *file = toggling_firmware(vtd_pasid_slot(PASID_A) + 16,
+                                              0, 1 << 2);
+    g_autofree char *iommu = g_strdup_printf(VTD_SCALABLE ",device-iotlb=on "
+                                             "-accel tcg -bios %s", file);
+    QIdxdWq wqs[] = { { .pasid_enable = true, .pasid = PASID_A } };
+    Vtd m = { };
+
+    if (!qtest_has_accel("tcg")) {
+        g_test_skip("this QEMU has no TCG");
+    } else if (vtd_start(&m, iommu, "")) {
+        vtd_enable_ats(m.vm);
+        idxd_vm_enable_pasid(m.vm, false);
+        vtd_move_pasid_table(&m, PASID_A, LOW_TABLE);
+        qidxd_bring_up(&m.vm->dev, 1, wqs);
+        for (unsigned i = 0; i < 2000; i++) {
+            qidxd_submit(&m.vm->dev, 0, DSA_PORTAL_LIMITED, &(QIdxdDesc) {
+                .opcode = DSA_OP_FILL, .dst = HOLE, .size = PAGE });
+            qidxd_command_ok(&m.vm->dev, DSA_DRAIN_ALL, 0);
+        }
+        idxd_vm_free(m.vm);
+    }
+    unlink(file);
+}
+
+/*
+ * The IOMMU offers supervisor requests without first-stage tables, and permits
+ * none: neither aborts, and other work goes on.
+ */
+static void check_privileged(const char *iommu)
+{
+    static const QIdxdWq wqs[] = {
+        [1] = { .pasid_enable = true, .priv = true, .pasid = PASID_A },
+    };
+    Vtd m = { .vm = idxd_vm_new_iommu(iommu, "") };
+
+    vtd_enable_ats(m.vm);
+    idxd_vm_enable_pasid(m.vm, true);
+    qidxd_bring_up(&m.vm->dev, ARRAY_SIZE(wqs), wqs);
+    check_record_fault(&m, 1, PASID_A, RECORD);
+    idxd_vm_free(m.vm);
+}
+
+static void test_privileged(void)
+{
+    if (!qtest_has_device("intel-iommu")) {
+        g_test_skip("this QEMU has no intel-iommu");
+        return;
+    }
+    check_privileged("intel-iommu,scalable-mode=on,pasid-bits=8,"
+                     "device-iotlb=on");
+    check_privileged(VTD_SCALABLE ",device-iotlb=on");
+}
+
 /* The IOMMU's registers of 4 bytes, two at once */
 static void test_wide_writes(void)
 {
@@ -357,9 +441,6 @@ static void test_wide_writes(void)
     if (!vtd_start(&m, VTD_SVM, "pri=on")) {
         return;
     }
-    vtd_write(&m, DMAR_FECTL_REG, 0x80000000 | 0x1234ull << 32);
-    g_assert_cmphex(vtd_read(&m, DMAR_FECTL_REG), ==,
-                    0x80000000 | 0x1234ull << 32);
     for (unsigned i = 0; i < ARRAY_SIZE(pairs); i++) {
         vtd_write(&m, pairs[i], 0);
     }
@@ -402,6 +483,8 @@ void idxd_ims_add_iommu_tests(void)
     qtest_add_func("/idxd-ims/iommu/interrupt-range-pasid",
                    test_interrupt_range_pasid);
     qtest_add_func("/idxd-ims/iommu/fault-disabled", test_fault_disabled);
+    qtest_add_func("/idxd-ims/iommu/entry-changes", test_entry_changes);
+    qtest_add_func("/idxd-ims/iommu/privileged", test_privileged);
     qtest_add_func("/idxd-ims/iommu/wide-writes", test_wide_writes);
     qtest_add_func("/idxd-ims/iommu/ats-unanswered", test_ats_unanswered);
 }

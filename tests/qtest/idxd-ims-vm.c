@@ -28,6 +28,8 @@
 #define PORT            "-global " \
                         "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off " \
                         "-device pcie-root-port,id=rp0,chassis=1,addr=5"
+/* What is in it, if not the device under test */
+#define IN_PORT         "wqs=8 -device idxd-ims,id=other,bus=rp0"
 
 static void idxd_vm_enable_ecam(IdxdVM *vm)
 {
@@ -129,7 +131,7 @@ IdxdVM *idxd_vm_new_machine(const char *machine, const char *opts)
     IdxdVM *vm = g_new0(IdxdVM, 1);
 
     vm->ecam = g_str_has_prefix(machine, "q35");
-    vm->port = strstr(machine, PORT);
+    vm->port = strstr(machine, PORT) && strcmp(opts, IN_PORT);
     vm->args = g_strdup_printf("-machine %s -nodefaults -device "
                                "idxd-ims,id=dsa,%s%s%s", machine,
                                vm->port ? "bus=rp0"
@@ -162,6 +164,11 @@ IdxdVM *idxd_vm_new_port(const char *iommu, const char *opts)
                                                iommu ?: "", PORT);
 
     return idxd_vm_new_machine(machine, opts);
+}
+
+IdxdVM *idxd_vm_new_beside_port(void)
+{
+    return idxd_vm_new_machine("q35 " PORT, IN_PORT);
 }
 
 IdxdVM *idxd_vm_new_pc(const char *opts)

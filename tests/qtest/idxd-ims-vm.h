@@ -40,6 +40,8 @@ IdxdVM *idxd_vm_new_machine(const char *machine, const char *opts);
 IdxdVM *idxd_vm_new_pc(const char *opts);
 /* idxd_vm_new_port: the same with or without, the device in a root port */
 IdxdVM *idxd_vm_new_port(const char *iommu, const char *opts);
+/* idxd_vm_new_beside_port: and another device, "other", in a root port */
+IdxdVM *idxd_vm_new_beside_port(void);
 /* idxd_vm_unplug: with the guest's part: ACPI, or the power of the slot */
 void idxd_vm_unplug(IdxdVM *vm);
 /* idxd_vm_port_off: a write of @data there switches off the slot of the port */

@@ -16,6 +16,9 @@
 #define NR_INVALIDATIONS    128
 #define INVALIDATION_SIZE   32
 
+/* Page-request Drain, in a wait descriptor (VT-d 6.5.2.9) */
+#define WAIT_PD             (1ull << 7)
+
 const uint32_t vtd_pasids[NR_SPACES] = { 0, PASID_A, PASID_B };
 
 static uint64_t new_pages(IdxdVM *vm, size_t size)
@@ -33,8 +36,8 @@ uint64_t vtd_place(Vtd *m, unsigned space, uint64_t iova)
 
 static uint64_t writable_bits(Vtd *m)
 {
-    return m->scalable ? VTD_FL_P | VTD_FL_RW | VTD_FL_US
-                       : VTD_SL_R | VTD_SL_W;
+    return m->scalable ? VTD_FS_P | VTD_FS_RW | VTD_FS_US
+                       : VTD_SS_R | VTD_SS_W;
 }
 
 /* Where the entry for a page is; tables that are missing are made */
@@ -58,7 +61,7 @@ static uint64_t leaf_of(Vtd *m, unsigned space, uint64_t iova)
 static void map_page(Vtd *m, unsigned space, uint64_t iova, uint64_t addr,
                      bool writable)
 {
-    uint64_t read_only = m->scalable ? VTD_FL_P | VTD_FL_US : VTD_SL_R;
+    uint64_t read_only = m->scalable ? VTD_FS_P | VTD_FS_US : VTD_SS_R;
 
     qtest_writeq(m->vm->qts, leaf_of(m, space, iova),
                  addr | (writable ? writable_bits(m) : read_only));
@@ -77,7 +80,7 @@ static void map_space(Vtd *m, unsigned space)
     map_page(m, space, READ_ONLY, vtd_place(m, space, READ_ONLY), false);
     if (!m->scalable) {
         qtest_writeq(m->vm->qts, leaf_of(m, space, WRITE_ONLY),
-                     vtd_place(m, space, WRITE_ONLY) | VTD_SL_W);
+                     vtd_place(m, space, WRITE_ONLY) | VTD_SS_W);
     }
 }
 
@@ -107,6 +110,11 @@ static uint64_t directory_entry(Vtd *m, uint32_t pasid)
     return m->directory + VTD_PASID_DIR_INDEX(pasid) * 8;
 }
 
+unsigned vtd_pasid_slot(uint32_t pasid)
+{
+    return VTD_PASID_TABLE_INDEX(pasid) * VTD_PASID_ENTRY_SIZE;
+}
+
 static uint64_t pasid_entry(Vtd *m, uint32_t pasid)
 {
     QTestState *qts = m->vm->qts;
@@ -115,8 +123,7 @@ static uint64_t pasid_entry(Vtd *m, uint32_t pasid)
     if (!qtest_readq(qts, slot)) {
         qtest_writeq(qts, slot, new_pages(m->vm, PAGE) | VTD_PASID_ENTRY_P);
     }
-    return (qtest_readq(qts, slot) & ~(PAGE - 1ull)) +
-           VTD_PASID_TABLE_INDEX(pasid) * VTD_PASID_ENTRY_SIZE;
+    return (qtest_readq(qts, slot) & ~(PAGE - 1ull)) + vtd_pasid_slot(pasid);
 }
 
 static void fill_pasid(Vtd *m, uint32_t pasid, unsigned space)
@@ -124,8 +131,8 @@ static void fill_pasid(Vtd *m, uint32_t pasid, unsigned space)
     QTestState *qts = m->vm->qts;
     uint64_t entry = pasid_entry(m, pasid);
 
-    qtest_writeq(qts, entry, VTD_SM_PASID_ENTRY_FLT | (TOP_LEVEL - 2) << 2 |
-                 VTD_PASID_ENTRY_P);
+    qtest_writeq(qts, entry, VTD_SM_PASID_ENTRY_FST << 6 |
+                 (TOP_LEVEL - 2) << 2 | VTD_PASID_ENTRY_P);
     qtest_writeq(qts, entry + 8, space + 1);
     qtest_writeq(qts, entry + 16, m->tables[space]);
 }
@@ -281,8 +288,7 @@ static void drain(Vtd *m)
 
     qtest_writel(m->vm->qts, status, 0);
     invalidate(m, 0x5aull << VTD_INV_DESC_WAIT_DATA_SHIFT |
-               VTD_INV_DESC_WAIT_PD | VTD_INV_DESC_WAIT_SW |
-               VTD_INV_DESC_WAIT, status);
+               WAIT_PD | VTD_INV_DESC_WAIT_SW | VTD_INV_DESC_WAIT, status);
     g_assert_cmphex(qtest_readl(m->vm->qts, status), ==, 0x5a);
 }
 
@@ -301,6 +307,17 @@ void vtd_break_pasid(Vtd *m, unsigned space)
     /* FLPM 1: five levels */
     qtest_writeq(m->vm->qts, entry + 16,
                  qtest_readq(m->vm->qts, entry + 16) | 1 << 2);
+}
+
+void vtd_move_pasid_table(Vtd *m, uint32_t pasid, uint64_t addr)
+{
+    QTestState *qts = m->vm->qts;
+    uint64_t table = pasid_entry(m, pasid) - vtd_pasid_slot(pasid);
+
+    for (unsigned off = 0; off < PAGE; off += 8) {
+        qtest_writeq(qts, addr + off, qtest_readq(qts, table + off));
+    }
+    qtest_writeq(qts, directory_entry(m, pasid), addr | VTD_PASID_ENTRY_P);
 }
 
 void vtd_map(Vtd *m, unsigned space, uint64_t iova, bool writable)

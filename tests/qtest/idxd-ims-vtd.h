@@ -12,8 +12,8 @@
 #include "idxd-ims-vm.h"
 
 #define VTD_LEGACY      "intel-iommu,device-iotlb=on"
-#define VTD_SCALABLE    "intel-iommu,x-scalable-mode=on,x-flts=on," \
-                        "x-pasid-mode=on"
+#define VTD_SCALABLE    "intel-iommu,scalable-mode=on,fsts=on," \
+                        "pasid-bits=8"
 /* With page requests, and the queues for them and their responses */
 #define VTD_SVM         VTD_SCALABLE ",device-iotlb=on,svm=on"
 
@@ -94,6 +94,10 @@ void vtd_alias(Vtd *m, unsigned space, uint64_t iova, uint64_t other);
  * fault processing in the directory
  */
 void vtd_break_pasid(Vtd *m, unsigned space);
+/* vtd_pasid_slot: where a PASID's entry is in its table */
+unsigned vtd_pasid_slot(uint32_t pasid);
+/* vtd_move_pasid_table: the table with this PASID's entry, to another page */
+void vtd_move_pasid_table(Vtd *m, uint32_t pasid, uint64_t addr);
 /* vtd_write: a register, 8 bytes at once; vtd_read */
 void vtd_write(Vtd *m, unsigned reg, uint64_t val);
 uint64_t vtd_read(Vtd *m, unsigned reg);

@@ -7,10 +7,7 @@
 #include "qemu/osdep.h"
 #include <linux/vfio.h>
 #include "hw/pci/pci_regs.h"
-#include "qapi/error.h"
 #include "qemu/host-utils.h"
-#include "qobject/qdict.h"
-#include "qobject/qjson.h"
 #include "vfio-irq-kvm-scenario.h"
 
 /* KVM_MAX_IRQ_ROUTES, and two devices with as many vectors as there can be */
@@ -241,18 +238,6 @@ void vfio_irq_kvm_test_reset(const void *opaque)
     vfio_msix_model_free(m);
 }
 
-static void plug(VFIOMsixModel *m)
-{
-    g_autofree char *arg = vfio_msix_device_arg(m->server, VFIO_MSIX_SLOT,
-                                                NULL);
-    QDict *args = qobject_to(QDict, qobject_from_json(arg, &error_abort));
-
-    qdict_del(args, "driver");
-    qtest_qmp_device_add_qdict(m->qts, "vfio-user-pci", args);
-    qobject_unref(args);
-    vfio_msix_model_start_over(m);
-}
-
 /*
  * As often as it takes to run out of routes, if one of them was not given
  * back. The device fires until its eventfds are gone.
@@ -270,9 +255,9 @@ void vfio_irq_kvm_test_unplug(const void *opaque)
         vfio_msix_model_rest(m, true);
         vfio_msix_model_fire_live(m, 1);
         storm = vfio_msix_storm_new(m);
-        qpci_unplug_acpi_device_test(m->qts, "vfio4", VFIO_MSIX_SLOT);
+        vfio_msix_unplug(m);
         vfio_msix_storm_free(storm);
-        plug(m);
+        vfio_msix_plug(m, NULL);
     }
     vfio_irq_kvm_report(sc, m);
     vfio_msix_assert_clean(m);

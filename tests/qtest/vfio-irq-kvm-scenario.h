@@ -47,4 +47,7 @@ void vfio_irq_kvm_test_reset(const void *scenario);
 void vfio_irq_kvm_test_unplug(const void *scenario);
 void vfio_irq_kvm_test_msi(const void *scenario);
 
+/* A message that the vIOMMU refuses, for a device that is not VFIO's */
+void vfio_irq_kvm_test_ivshmem(const void *scenario);
+
 #endif

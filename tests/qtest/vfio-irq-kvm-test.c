@@ -274,8 +274,8 @@ static void test_walk(const void *opaque)
 
     vfio_msix_walk(m, &(VFIOMsixWalk) {
         .seed = vfio_msix_walk_seed(),
-        .fires = sc->stock ? STOCK_FIRES : fires, .live = true,
-        .enable_masked = sc->stock,
+        .fires = sc->stock ? STOCK_FIRES : fires,
+        .live = true,
     });
     vfio_irq_kvm_report(sc, m);
     if (sc->stock) {
@@ -328,6 +328,8 @@ static const struct {
       VFIO_USER_MSIX_MAX, TWO_CPUS },
     { "rejected", vfio_irq_kvm_test_rejected, VFIO_USER_HOST_DYNAMIC, 4,
       TWO_CPUS | STOCK },
+    { "rejected-ivshmem", vfio_irq_kvm_test_ivshmem, VFIO_USER_HOST_DYNAMIC, 1,
+      REMAP | STOCK },
     { "reset", vfio_irq_kvm_test_reset, VFIO_USER_HOST_FIXED, 16,
       TWO_CPUS | REMAP },
     { "unplug", vfio_irq_kvm_test_unplug, VFIO_USER_HOST_FIXED,

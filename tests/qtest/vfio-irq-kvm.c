@@ -49,6 +49,14 @@ static char *new_log(void)
     return path;
 }
 
+/* Also from a test that ends because QEMU has died */
+static void remove_log(void *opaque)
+{
+    VFIOIrqKvm *k = opaque;
+
+    unlink(k->log);
+}
+
 /* Without KVM it falls back to no CPU at all, so that the test can say so */
 static char *machine_options(VFIOIrqKvm *k, const char *bios)
 {
@@ -59,11 +67,11 @@ static char *machine_options(VFIOIrqKvm *k, const char *bios)
         "-cpu qemu64,+x2apic,check=off -smp %u "
         "-machine %s,memory-backend=ram -m 32M -bios %s "
         "-object memory-backend-memfd,id=ram,size=32M,share=on "
-        "-d trace:" COMMIT_EVENT " -D %s%s%s", k->cpus,
+        "-d guest_errors,trace:" COMMIT_EVENT " -D %s%s%s %s", k->cpus,
         q35 ? "q35,kernel-irqchip=split" : "pc", bios, k->log,
         q35 ? " -device intel-iommu,intremap=on,caching-mode=on" : "",
         k->long_hold ? " -global vfio-user-pci.x-msix-rewrite-ms="
-                       stringify(LONG_HOLD_MS) : "");
+                       stringify(LONG_HOLD_MS) : "", k->options ?: "");
 }
 
 unsigned vfio_irq_kvm_start(VFIOIrqKvm *k, VFIOUserServer **servers,
@@ -75,6 +83,7 @@ unsigned vfio_irq_kvm_start(VFIOIrqKvm *k, VFIOUserServer **servers,
     g_autofree char *args = NULL;
 
     k->log = new_log();
+    qtest_add_abrt_handler(remove_log, k);
     machine = machine_options(k, bios);
     /* a shell starts it */
     args = g_strconcat(machine, devices, k->log_errors ? " 2>>" : NULL, k->log,
@@ -96,7 +105,8 @@ void vfio_irq_kvm_stop(VFIOIrqKvm *k)
     qtest_quit(k->qts);
     vfio_irq_guest_free(k->guest);
     munmap(k->memory, VFIO_IRQ_GUEST_SIZE);
-    unlink(k->log);
+    qtest_remove_abrt_handler(k);
+    remove_log(k);
     g_free(k->log);
 }
 

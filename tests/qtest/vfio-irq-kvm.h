@@ -25,6 +25,7 @@
  * @remap: with such an IOMMU, and messages that it remaps
  * @long_hold: QEMU waits for the rest of a message as long as it takes. A
  *     guest must then write all of it, data last
+ * @options: more of QEMU's, or NULL
  * @log_errors: what QEMU says on stderr goes to the log, see
  *     vfio_irq_kvm_logged()
  * @binary_var: environment variable that names the binary, NULL for the usual
@@ -40,6 +41,7 @@ typedef struct VFIOIrqKvm {
     bool iommu, remap;
     bool long_hold;
     bool log_errors;
+    const char *options;
     const char *binary_var;
 
     QTestState *qts;

@@ -31,13 +31,15 @@ typedef struct Msi {
     uint32_t *memory;
 } Msi;
 
-static void msi_start(Msi *m, const char *policy)
+static void msi_start(Msi *m, const char *policy, const char *binary_var)
 {
-    VFIOUserIrqsConfig cfg = { .msi = VFIO_USER_MSI_MAX, .msix = 1 };
+    VFIOUserIrqsConfig cfg = {
+        .msi = VFIO_USER_MSI_MAX, .msix = 1, .split_upwards = binary_var,
+    };
 
     m->server = vfio_user_server_new(&cfg);
     m->irqs = vfio_user_server_irqs(m->server);
-    m->qts = vfio_msix_start_qemu(m->server, policy, NULL);
+    m->qts = vfio_msix_start_qemu(m->server, policy, binary_var);
     m->bus = qpci_new_pc(m->qts, NULL);
     m->dev = qpci_device_find(m->bus, QPCI_DEVFN(VFIO_MSIX_SLOT, 0));
     g_assert_nonnull(m->dev);
@@ -97,7 +99,7 @@ void vfio_msi_check(const char *policy)
     VFIOUserIrqStats before, after;
     Msi m;
 
-    msi_start(&m, policy);
+    msi_start(&m, policy, NULL);
     for (unsigned n = 1; n <= VFIO_USER_MSI_MAX; n *= 2) {
         vfio_user_irqs_stats(m.irqs, INDEX, &before);
         msi_enable(&m, n);
@@ -121,7 +123,7 @@ void vfio_msi_check_short(const char *policy)
     };
     Msi m;
 
-    msi_start(&m, policy);
+    msi_start(&m, policy, NULL);
     vfio_user_irqs_set_faults(m.irqs, &faults);
     msi_enable(&m, VFIO_USER_MSI_MAX);
     g_assert_cmpuint(msi_working(&m, VFIO_USER_MSI_MAX), ==,
@@ -164,33 +166,79 @@ static void msix_unmask(Msi *m)
  * MSI is enabled.  A guest can do so all the same; QEMU must live on, and MSI
  * must work once the guest uses it as it should.
  */
+
+static void mix_msi_over_msix(Msi *m)
+{
+    msix_enable(m, true);
+    msi_enable(m, 4);
+    msix_enable(m, false);
+    g_assert_cmpuint(msi_working(m, 4), ==, 4);
+    msi_enable(m, 0);
+}
+
+static void mix_msix_over_msi(Msi *m)
+{
+    msi_enable(m, 4);
+    msix_enable(m, true);
+    msi_enable(m, 0);
+    msix_unmask(m);
+    msix_enable(m, false);
+}
+
+static void mix_msix_within_msi(Msi *m)
+{
+    msi_enable(m, 4);
+    msix_enable(m, true);
+    msix_enable(m, false);
+    msi_enable(m, 0);
+}
+
+/* What the device raises has no number among those that are left */
+static void mix_fewer_vectors(Msi *m)
+{
+    msi_enable(m, VFIO_USER_MSI_MAX);
+    msi_enable(m, 2);
+    vfio_user_irqs_fire(m->irqs, INDEX, 5);
+    g_assert_cmpuint(msi_working(m, 2), ==, 2);
+    msi_enable(m, 0);
+}
+
+static void mix_more_vectors(Msi *m)
+{
+    msi_enable(m, 2);
+    msi_enable(m, 16);
+    g_assert_cmpuint(msi_working(m, 16), ==, 16);
+    msi_enable(m, 0);
+}
+
+static void (*const mixes[])(Msi *m) = {
+    [VFIO_MSI_OVER_MSIX] = mix_msi_over_msix,
+    [VFIO_MSIX_OVER_MSI] = mix_msix_over_msi,
+    [VFIO_MSIX_WITHIN_MSI] = mix_msix_within_msi,
+    [VFIO_MSI_FEWER_VECTORS] = mix_fewer_vectors,
+    [VFIO_MSI_MORE_VECTORS] = mix_more_vectors,
+};
+
 void vfio_msi_check_mix(const char *policy)
 {
     Msi m;
 
-    msi_start(&m, policy);
-    msix_enable(&m, true);
-    msi_enable(&m, 4);
-    msix_enable(&m, false);
-    g_assert_cmpuint(msi_working(&m, 4), ==, 4);
-    msi_enable(&m, 0);
-
-    msi_enable(&m, 4);
-    msix_enable(&m, true);
-    msi_enable(&m, 0);
-    msix_unmask(&m);
-    msix_enable(&m, false);
-
-    msi_enable(&m, 4);
-    msix_enable(&m, true);
-    msix_enable(&m, false);
-    msi_enable(&m, 0);
-
+    msi_start(&m, policy, NULL);
+    for (unsigned i = 0; i < ARRAY_SIZE(mixes); i++) {
+        mixes[i](&m);
+    }
+    g_assert_cmpuint(msi_working(&m, VFIO_USER_MSI_MAX), ==, 0);
     msi_enable(&m, VFIO_USER_MSI_MAX);
-    msi_enable(&m, 2);
-    vfio_user_irqs_fire(m.irqs, INDEX, 5);
-    g_assert_cmpuint(msi_working(&m, 2), ==, 2);
-    msi_enable(&m, 16);
-    g_assert_cmpuint(msi_working(&m, 16), ==, 16);
+    g_assert_cmpuint(msi_working(&m, VFIO_USER_MSI_MAX), ==,
+                     VFIO_USER_MSI_MAX);
+    msi_stop(&m);
+}
+
+void vfio_msi_try_mix(VFIOMsiMix mix, const char *binary_var)
+{
+    Msi m;
+
+    msi_start(&m, NULL, binary_var);
+    mixes[mix](&m);
     msi_stop(&m);
 }

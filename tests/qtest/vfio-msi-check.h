@@ -22,7 +22,23 @@ void vfio_msi_check(const char *policy);
  */
 void vfio_msi_check_short(const char *policy);
 
-/** vfio_msi_check_mix() - a guest that mixes up MSI and MSI-X */
+/* What a guest must not do, and can */
+typedef enum VFIOMsiMix {
+    VFIO_MSI_OVER_MSIX,     /* MSI-X off after MSI was enabled on top of it */
+    VFIO_MSIX_OVER_MSI,     /* MSI off after MSI-X was enabled on top of it */
+    VFIO_MSIX_WITHIN_MSI,   /* on top of MSI, and off again before it */
+    VFIO_MSI_FEWER_VECTORS, /* while MSI is enabled */
+    VFIO_MSI_MORE_VECTORS,
+} VFIOMsiMix;
+
+/** vfio_msi_check_mix() - a guest that mixes up MSI and MSI-X, in all ways */
 void vfio_msi_check_mix(const char *policy);
+
+/**
+ * vfio_msi_try_mix() - the same, in one way
+ * @mix: the way
+ * @binary_var: environment variable that names a QEMU, which may die of it
+ */
+void vfio_msi_try_mix(VFIOMsiMix mix, const char *binary_var);
 
 #endif

@@ -39,7 +39,7 @@ static void check_old_flow(VFIOMsixModel *m, VFIOMsixOrder order)
         /* each vector after the first takes all others down */
         g_assert_cmpuint(s.live_disables, ==, m->n - 1);
         g_assert_cmpuint(s.lost, ==, m->n * (m->n - 1) / 2);
-        /* QEMU 10.2 resizes for the first vector, too */
+        /* QEMU up to 11.1 resizes for the first vector, too */
         g_assert_cmpuint(s.requests, >=, 2 * m->n);
         g_assert_cmpuint(s.requests, <=, 2 * m->n + 1);
         g_assert_cmpuint(s.fd_slots, ==, 1 + m->n * (m->n + 1) / 2);
@@ -191,9 +191,29 @@ static void test_reset(const void *opaque)
     vfio_msix_model_free(m);
 }
 
-/* Entry 3 alone is unmasked when MSI-X is enabled: QEMU 10.2 crashes */
-static void enable_sparse(VFIOMsixModel *m)
+/* The memory regions of table and PBA go with the device */
+static void test_unplug(const void *opaque)
 {
+    const VFIOMsixScenario *sc = opaque;
+    VFIOMsixModel *m = vfio_msix_start(sc->host, sc->policy, sc->n);
+
+    for (unsigned i = 0; i < 3; i++) {
+        vfio_msix_bring_up(m, VFIO_MSIX_ASCENDING);
+        vfio_msix_unplug(m);
+        g_assert_cmpuint(vfio_msix_model_stats(m).armed, ==, 0);
+        vfio_msix_plug(m, sc->policy);
+    }
+    vfio_msix_report(m, sc->name);
+    vfio_msix_assert_clean(m);
+    vfio_msix_model_free(m);
+}
+
+/* Entry 3 alone is unmasked when MSI-X is enabled */
+static void test_sparse_enable(const void *opaque)
+{
+    const VFIOMsixScenario *sc = opaque;
+    VFIOMsixModel *m = vfio_msix_start(sc->host, sc->policy, sc->n);
+
     vfio_msix_set_faults(m, (VFIOUserIrqFaults) { .fire_in_window = true });
     vfio_msix_model_write_mask(m, 3, false);
     vfio_msix_model_enable(m, false);
@@ -201,16 +221,8 @@ static void enable_sparse(VFIOMsixModel *m)
     vfio_msix_model_fire(m, 5);
     vfio_msix_model_unmask(m, 1);
     vfio_msix_model_fire_live(m, 1);
-    vfio_msix_report(m, "sparse at enable");
+    vfio_msix_report(m, sc->name);
     vfio_msix_assert_clean(m);
-}
-
-static void test_sparse_enable(const void *opaque)
-{
-    const VFIOMsixScenario *sc = opaque;
-    VFIOMsixModel *m = vfio_msix_start(sc->host, sc->policy, sc->n);
-
-    enable_sparse(m);
     g_assert_cmpuint(vfio_msix_model_stats(m).armed, ==, 2);
     vfio_msix_model_free(m);
 }
@@ -314,12 +326,20 @@ static void test_rewrite(const void *opaque)
     vfio_msix_model_free(m);
 }
 
-/* The flow of QEMU 10.2, if there is such a binary */
+/* The flow of QEMU up to 11.1, if there is such a binary */
 
-static VFIOMsixModel *start_stock(unsigned n)
+static bool have_stock(void)
 {
     if (!g_getenv(STOCK_VAR)) {
         g_test_skip(STOCK_VAR " does not name a QEMU without x-msix-prealloc");
+        return false;
+    }
+    return true;
+}
+
+static VFIOMsixModel *start_stock(unsigned n)
+{
+    if (!have_stock()) {
         return NULL;
     }
     return vfio_msix_model_new(&(VFIOMsixModelConfig) {
@@ -365,21 +385,58 @@ static void test_stock_pba(void)
     }
 }
 
-static void test_stock_sparse_child(void)
+static void unplug_stock(void)
 {
-    enable_sparse(start_stock(8));
+    VFIOMsixModel *m = start_stock(8);
+
+    vfio_msix_bring_up(m, VFIO_MSIX_ASCENDING);
+    vfio_msix_unplug(m);
+    vfio_msix_model_free(m);
 }
 
-static void test_stock_sparse(void)
+static void msi_over_msix_stock(void)
 {
-    if (!g_getenv(STOCK_VAR)) {
-        g_test_skip(STOCK_VAR " does not name a QEMU without x-msix-prealloc");
+    vfio_msi_try_mix(VFIO_MSI_OVER_MSIX, STOCK_VAR);
+}
+
+static void msix_over_msi_stock(void)
+{
+    vfio_msi_try_mix(VFIO_MSIX_OVER_MSI, STOCK_VAR);
+}
+
+static void fewer_vectors_stock(void)
+{
+    vfio_msi_try_mix(VFIO_MSI_FEWER_VECTORS, STOCK_VAR);
+}
+
+/* What a QEMU without the fixes dies of, and what it says then */
+static const struct {
+    const char *name;
+    void (*fn)(void);
+    const char *message;
+} deaths[] = {
+    { "unplug", unplug_stock, "*memory_region_del_subregion: Assertion*" },
+    { "msi-over-msix", msi_over_msix_stock,
+      "*msix_unset_vector_notifiers: Assertion*" },
+    { "msix-over-msi", msix_over_msi_stock, "*QEMU death from signal 11*" },
+    { "msi-fewer-vectors", fewer_vectors_stock,
+      "*msi_prepare_message: Assertion*" },
+};
+
+static void test_stock_death(const void *opaque)
+{
+    unsigned i = GPOINTER_TO_UINT(opaque);
+
+    if (!have_stock()) {
         return;
     }
-    g_test_trap_subprocess("/x86_64/vfio-msix-resize/stock/sparse-enable/"
-                           "subprocess/child", 0, 0);
+    if (g_test_subprocess()) {
+        deaths[i].fn();
+        return;
+    }
+    g_test_trap_subprocess(NULL, 0, 0);
     g_test_trap_assert_failed();
-    g_test_trap_assert_stderr("*QEMU death from signal 11*");
+    g_test_trap_assert_stderr(deaths[i].message);
 }
 
 /* Plain MSI */
@@ -441,6 +498,7 @@ static const struct {
       { "auto off", "", "auto off" } },
     { "cycles", test_cycles, 16, { "auto off", "auto", "auto" } },
     { "reset", test_reset, 16, { "auto off", "auto", "auto" } },
+    { "unplug", test_unplug, 8, { "auto", "auto", "auto" } },
     { "sparse-enable", test_sparse_enable, 8,
       { "auto on off", "auto on off", "auto on off" } },
     { "dynamic", test_dynamic, 64, { "", "auto", "" } },
@@ -484,9 +542,12 @@ static void add_all(void)
     qtest_add_func("vfio-msix-resize/stock/grow", test_stock_grow);
     qtest_add_func("vfio-msix-resize/stock/rewrite", test_stock_rewrite);
     qtest_add_func("vfio-msix-resize/stock/pba", test_stock_pba);
-    qtest_add_func("vfio-msix-resize/stock/sparse-enable", test_stock_sparse);
-    qtest_add_func("vfio-msix-resize/stock/sparse-enable/subprocess/child",
-                   test_stock_sparse_child);
+    for (unsigned i = 0; i < ARRAY_SIZE(deaths); i++) {
+        g_autofree char *path = g_strdup_printf("vfio-msix-resize/stock/%s",
+                                                deaths[i].name);
+
+        qtest_add_data_func(path, GUINT_TO_POINTER(i), test_stock_death);
+    }
 }
 
 int main(int argc, char **argv)

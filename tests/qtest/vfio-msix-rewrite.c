@@ -141,7 +141,7 @@ void vfio_msix_test_pba(const void *opaque)
     vfio_msix_model_free(m);
 }
 
-/* QEMU 10.2 only shows the pending bits of the server */
+/* QEMU 11.1 only shows the pending bits of the server */
 void vfio_msix_check_old_pba(VFIOMsixModel *m)
 {
     raise_masked(m);

@@ -7,7 +7,10 @@
 #include "qemu/osdep.h"
 #include <sys/resource.h>
 #include <linux/vfio.h>
+#include "qapi/error.h"
 #include "qemu/atomic.h"
+#include "qobject/qdict.h"
+#include "qobject/qjson.h"
 #include "vfio-msix-scenario.h"
 
 VFIOMsixModel *vfio_msix_start(VFIOUserHost host, const char *policy,
@@ -99,6 +102,25 @@ void vfio_msix_unmask_in_one(VFIOMsixModel *m)
         vfio_msix_model_write_mask(m, v, false);
     }
     vfio_msix_model_enable(m, false);
+}
+
+void vfio_msix_unplug(VFIOMsixModel *m)
+{
+    g_autofree char *id = g_strdup_printf("vfio%u", VFIO_MSIX_SLOT);
+
+    qpci_unplug_acpi_device_test(m->qts, id, VFIO_MSIX_SLOT);
+}
+
+void vfio_msix_plug(VFIOMsixModel *m, const char *policy)
+{
+    g_autofree char *arg = vfio_msix_device_arg(m->server, VFIO_MSIX_SLOT,
+                                                policy);
+    QDict *args = qobject_to(QDict, qobject_from_json(arg, &error_abort));
+
+    qdict_del(args, "driver");
+    qtest_qmp_device_add_qdict(m->qts, "vfio-user-pci", args);
+    qobject_unref(args);
+    vfio_msix_model_start_over(m);
 }
 
 /* A device that never stops */

@@ -68,6 +68,12 @@ void vfio_msix_bring_up(VFIOMsixModel *m, VFIOMsixOrder order);
 /** vfio_msix_unmask_in_one() - enable MSI-X with all entries unmasked */
 void vfio_msix_unmask_in_one(VFIOMsixModel *m);
 
+/** vfio_msix_unplug() - take the device out of its slot, where ACPI can */
+void vfio_msix_unplug(VFIOMsixModel *m);
+
+/** vfio_msix_plug() - put it back, with that x-msix-prealloc or the default */
+void vfio_msix_plug(VFIOMsixModel *m, const char *policy);
+
 /** vfio_msix_working() - raise each unmasked vector, count those that arrive */
 unsigned vfio_msix_working(VFIOMsixModel *m);
 

@@ -10,7 +10,6 @@
 
 typedef struct Walk {
     VFIOMsixModel *m;
-    const VFIOMsixWalk *how;
     GRand *rand;
 } Walk;
 
@@ -60,7 +59,7 @@ static void step_toggle_enable(Walk *w)
     if (w->m->enabled) {
         vfio_msix_model_disable(w->m);
     } else {
-        vfio_msix_model_enable(w->m, w->how->enable_masked || chance(w, 50));
+        vfio_msix_model_enable(w->m, chance(w, 50));
     }
 }
 
@@ -191,9 +190,7 @@ static void take_step(Walk *w, unsigned total)
 
 void vfio_msix_walk(VFIOMsixModel *m, const VFIOMsixWalk *walk)
 {
-    Walk w = {
-        .m = m, .how = walk, .rand = g_rand_new_with_seed(walk->seed),
-    };
+    Walk w = { .m = m, .rand = g_rand_new_with_seed(walk->seed) };
     unsigned total = 0;
 
     for (unsigned i = 0; i < ARRAY_SIZE(steps); i++) {

@@ -15,15 +15,12 @@
  * @fires: how many interrupts to raise at least
  * @live: messages of unmasked entries are rewritten, too, and the walk rests
  *     now and then so that QEMU takes the fast path again
- * @enable_masked: MSI-X is only enabled with the function masked, because QEMU
- *     10.2 crashes where some entries are unmasked then and others are not
  */
 typedef struct VFIOMsixWalk {
     uint32_t seed;
     unsigned steps;
     uint64_t fires;
     bool live;
-    bool enable_masked;
 } VFIOMsixWalk;
 
 /**

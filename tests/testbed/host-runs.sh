@@ -84,7 +84,7 @@ run_guest() {
     $(qemu_command) -name debug-threads=on -machine "$machine" -cpu host -smp "$GUEST_CPUS" -m 256 "$@" \
         -kernel /boot/vmlinuz -initrd /boot/guest.cpio -no-reboot \
         -append "$append" -serial file:/tmp/console $(assigned_device) \
-        -chardev pipe,id=monitor,path=/tmp/monitor -mon monitor
+        -chardev pipe,id=monitor,path=/tmp/monitor -object monitor-hmp,id=hmp,chardev=monitor
     status=$?
     # A QEMU that did not start has opened none of these, and their readers wait for that.
     for pipe in /tmp/console /tmp/monitor.out; do

@@ -4,17 +4,40 @@
 # Compiles the programs of nested host and inner guest, and packs them.
 #   build_images    $out/host.cpio, which has all that its runs need
 
+# What the runs start, each named after its scenario; all of them would take longer to compile than some runs do.
 build_clients() {
-    local flags=(-O2 -Wall -Wextra -static)
-    gcc "${flags[@]}" -o "$out/table" "$here"/{table,client}.c
-    gcc "${flags[@]}" -o "$out/idxd" "$here"/{idxd,idxd-work,client}.c
-    gcc "${flags[@]}" -o "$out/cpr" "$here"/{cpr,transfer,idxd-work,bare-client,client}.c
-    gcc "${flags[@]}" -o "$out/storm" "$here"/{storm,idxd-work,bare-client,client}.c
-    gcc "${flags[@]}" -o "$out/mask" "$here"/{mask,bare-client,client}.c
-    gcc "${flags[@]}" -o "$out/burst" "$here"/{burst,bare-client,client}.c
-    gcc "${flags[@]}" -o "$out/irqfd" "$here/irqfd.c"
-    gcc "${flags[@]}" -o "$out/affinity" "$here/affinity.c"
-    gcc "${flags[@]}" -mmovdir64b -menqcmd -o "$out/sva" "$here/sva.c"
+    build_client table client
+    build_client idxd idxd-work client
+    build_client cpr transfer idxd-work bare-client client
+    build_client storm idxd-work bare-client client
+    build_client mask bare-client client
+    build_client burst bare-client client
+    build_client irqfd
+    if [[ ${runs[*]} == *dsasva:* ]]; then
+        compile sva -mmovdir64b -menqcmd
+        clients+=(--program "$out/sva=sva")
+    fi
+    if [[ ${runs[*]} == *@(affinity|remap|hotplug):* ]]; then
+        compile affinity
+        guest_clients+=(--program "$out/affinity=affinity")
+    fi
+}
+
+# build_client SCENARIO PART...: if there is a run of that scenario
+build_client() {
+    [[ " ${runs[*]}" == *" $1"+([0-9]):* ]] || return 0
+    compile "$1" "${@:2}"
+    clients+=(--program "$out/$1=$1")
+}
+
+# compile NAME PART-OR-OPTION...
+compile() {
+    local name=$1 part sources=("$here/$1.c")
+    shift
+    for part; do
+        [[ $part == -* ]] && sources+=("$part") || sources+=("$here/$part.c")
+    done
+    gcc -O2 -Wall -Wextra -static -o "$out/$name" "${sources[@]}"
 }
 
 # A firmware of 64 KiB, with the reset vector in its last 16 bytes
@@ -43,37 +66,33 @@ optional_programs() {
 # For runs with the kernel's idxd driver: the driver, its client, and accel-config with the libraries
 # of its package. They go into host and guest.
 driver_files() {
-    local package library
+    local packages package library
     driver=()
-    [[ ${runs[*]} == *dsa* ]] || return 0
-    if [[ ${runs[*]} != *@(dsasva|dsatour)* ]]; then
+    with_driver || return 0
+    if with_module; then
         build_module
         driver+=(--file "$out/dmacopy.ko:/lib/modules/dmacopy.ko")
     fi
     # The commands for the guest of the page's console blocks
     sed -n '/^\.\. code-block:: console/,/^[^ .]/s/^  # //p' "$tutorial" >"$out/tour"
-    package=$(fetch_package accel-config bookworm trixie)
+    mapfile -t packages <<<"$accel_config"
     driver+=(--late-module idxd --file "$here/dsa.sh:/dsa.sh" --file "$here/pasid.sh:/pasid.sh"
         --file "$out/tour:/tour"
-        --program "$package/usr/bin/accel-config=accel-config")
-    for library in libaccel-config1 libjson-c5; do
-        package=$(fetch_package "$library" bookworm trixie)
+        --program "${packages[0]}/usr/bin/accel-config=accel-config")
+    for package in "${packages[@]:1}"; do
         library=$(find "$package" -name '*.so.?')
         driver+=(--file "$library:/lib/x86_64-linux-gnu/${library##*/}")
     done
 }
 
 build_images() {
-    local client clients=() programs driver
+    local clients=() guest_clients=() programs driver
     build_clients
     driver_files
     build_bare_guest
     optional_programs
-    for client in table idxd storm cpr mask burst irqfd sva; do
-        clients+=(--program "$out/$client=$client")
-    done
     "$here/initramfs" --output "$out/guest.cpio" --busybox "$busybox" --kernel-dir "$kernel_dir" \
-        --init "$here/guest-init.sh" --module nvme --program "$out/affinity=affinity" \
+        --init "$here/guest-init.sh" --module nvme "${guest_clients[@]}" \
         --file "$here/guest-nvme.sh:/scenarios/nvme" \
         --file "$here/guest-affinity.sh:/scenarios/affinity" \
         --file "$here/guest-affinity.sh:/scenarios/remap" \

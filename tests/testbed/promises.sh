@@ -1,11 +1,23 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash disable=SC2154 # sourced by check: value, number, failed, hung, wqs
 #
-# What the project promises of each run, as TAP. A run is KERNEL/SCENARIO/POLICY.
+# What the project promises of each run, as TAP. A run is KERNEL/SCENARIO/POLICY; what is promised depends
+# on what the kernel can do, and not on its name.
+
+# A run with its kernel's release in the place of the name, if that was booted
+label() {
+    local release=${value[$1/release]-${1%%/*}}
+    echo "${release%-amd64}/${1#*/}"
+}
+
+is_noresize() {
+    reports_noresize "${value[$1/release]-${1%%/*}}"
+}
 
 # expect TITLE RUN VALUE-OR-KEY OPERATOR VALUE-OR-KEY: a missing result is a failure.
 expect() {
-    local title=$1 run=$2 left=${value[$2/$3]-$3} operator=$4 right=${value[$2/$5]-$5} ok=0
+    local title=$1 run left=${value[$2/$3]-$3} operator=$4 right=${value[$2/$5]-$5} ok=0
+    run=$(label "$2")
     number=$((number + 1))
     case $operator in
         =) [[ $left == "$right" ]] && ok=1 ;;
@@ -27,12 +39,12 @@ skip() {
 
 # Old flow on a NORESIZE host, and everything else.
 resizes_expected() {
-    [[ $1 == 6.1/*/@(off|stock) ]]
+    [[ $1 == */@(off|stock) ]] && is_noresize "$1"
 }
 
 check_resizes() {
     local run=$1
-    if [[ $run == 6.1/* ]]; then
+    if is_noresize "$run"; then
         expect "the host reports NORESIZE" "$run" noresize = 1
     else
         expect "the host does not report NORESIZE" "$run" noresize = 0
@@ -66,7 +78,7 @@ check_table() {
         expect "every vector delivers" "$run" queues_served = queues
         expect "at most N + 2 SET_IRQS" "$run" set_irqs "<=" $((vectors + 2))
     fi
-    [[ $run != 6.12/*/auto ]] ||
+    [[ $run != */auto ]] || is_noresize "$run" ||
         expect "no more calls than in the old flow" "$run" set_irqs "<=" "${value[${run%auto}off/set_irqs]-missing}"
 }
 
@@ -146,13 +158,15 @@ check_mask() {
 
 # Times are those of emulation: shown, not judged.
 show_times() {
-    local kernel=$1 kind
+    local kernel=$1 release kind
+    release=$(label "$kernel/mask64/auto")
+    release=${release%%/*}
     for kind in fast spread function slow; do
-        echo "# $kernel: mask and unmask, $kind: ${value[$kernel/mask64/auto/${kind}_cycle_us]-?} us," \
+        echo "# $release: mask and unmask, $kind: ${value[$kernel/mask64/auto/${kind}_cycle_us]-?} us," \
             "old flow ${value[$kernel/mask64/stock/${kind}_cycle_us]-?} us"
     done
     for kind in expedited normal; do
-        echo "# $kernel: irqfd deassign and assign ${value[$kernel/irqfd64/none/irqfd_${kind}_us]-?} us," \
+        echo "# $release: irqfd deassign and assign ${value[$kernel/irqfd64/none/irqfd_${kind}_us]-?} us," \
             "SET_IRQS there and back ${value[$kernel/irqfd64/none/rearm_${kind}_us]-?} us, RCU $kind"
     done
 }
@@ -202,7 +216,7 @@ check_probe() {
         expect "vfio-irq-probe says what is wrong: $name" "$run" "refuses_$name" = yes
     done
     expect "vfio-irq-probe and QEMU see the same table" "$run" probe_vectors = table_size
-    if [[ $run == 6.1/* ]]; then
+    if is_noresize "$run"; then
         expect "vfio-irq-probe and QEMU see NORESIZE" "$run" "probe_noresize" = true
         expect "QEMU sees NORESIZE" "$run" noresize = 1
     else

@@ -304,7 +304,7 @@ static void test_failing(void)
 static void test_no_irqchip(void)
 {
     fake_reset(true);
-    fake.no_irqchip = true;
+    fake_no_irqchip();
     fake_enable(FAKE_VECTORS);
     for (unsigned int nr = 0; nr < FAKE_VECTORS; nr++) {
         fake_unmask(nr);

@@ -570,7 +570,6 @@ void fake_init(void)
 {
     module_call_init(MODULE_INIT_QOM);
     type_register_static(&fake_pci_device);
-    fake_kvm_init();
     fake_vdev = (VFIOPCIDevice *)object_new(TYPE_PCI_DEVICE);
     fake_vdev->vbasedev.name = (char *)"fake";
     fake_vdev->irq_vectors.vbasedev = &fake_vdev->vbasedev;
@@ -579,6 +578,7 @@ void fake_init(void)
 
 void fake_reset(bool is_msix)
 {
+    fake_kvm_init();
     g_assert_cmpuint(fake_delivery()->nr_lines, ==, 0);
     memset(fake_delivery(), 0, sizeof(*fake_delivery()));
     fake = (Fake) {

@@ -71,7 +71,6 @@ typedef enum FakeCall {
  * @is_msix: the index in use is MSI-X, else MSI
  * @enabled: the guest has it enabled
  * @fmask: function mask
- * @no_irqchip: accel_irqchip_*() knows no routes
  * @route_limit: how many routes there can be
  * @fail_nth: fail the n-th of all calls that can fail, counted from now
  * @fail_call: fail each call of this kind
@@ -81,7 +80,6 @@ typedef enum FakeCall {
  */
 typedef struct Fake {
     bool is_msix, enabled, fmask;
-    bool no_irqchip;
     unsigned int route_limit;
     unsigned int fail_nth;
     FakeCall fail_call;
@@ -170,6 +168,8 @@ bool fake_fails(FakeCall call);
 bool fake_is_readable(int fd);
 bool fake_loop_listens(int fd);
 void fake_kvm_init(void);
+/* fake_no_irqchip: until the next fake_reset() the accelerator has none */
+void fake_no_irqchip(void);
 bool fake_kvm_listens(int fd);
 /** fake_kvm_wake() - @fd was signalled */
 void fake_kvm_wake(int fd);

@@ -23,7 +23,7 @@
 #define HW_PCI_IMS_H
 
 #include "hw/pci/msi.h"
-#include "hw/registerfields.h"
+#include "hw/core/registerfields.h"
 #include "migration/vmstate.h"
 #include "system/memory.h"
 

@@ -39,7 +39,7 @@ typedef enum VFIOUserHost {
  * @msix: size of the MSI-X table, 0 (no capability) to 2048
  * @msi: MSI vectors, 0 (no capability) or a power of two up to 32
  * @split_upwards: the client is known to cut one request into messages from
- *     the lowest vector up, empty runs too (QEMU up to 10.2). A host kernel
+ *     the lowest vector up, empty runs too (QEMU up to 11.1). A host kernel
  *     would have seen one request, so the messages that follow the enabling one
  *     without a gap enlarge its allocation.
  */
