@@ -14,7 +14,7 @@ BASE=refs/series/base
 . "$TOP/patches/base"
 
 tree_git() {
-    GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_SYSTEM=/dev/null git -C "$SRC" "$@"
+    GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_SYSTEM=/dev/null git -C "$SRC" -c core.autocrlf=false "$@"
 }
 
 tree_id() {
@@ -79,12 +79,12 @@ unpack_base() {
         return
     fi
     git -c safe.directory='*' -C "$from" archive HEAD | tar -x -C "$dir"
-    # A release carries these two, a checkout has them once `meson subprojects download` was run.
-    for sub in keycodemapdb berkeley-softfloat-3; do
+    # A release carries these, a checkout has them once `meson subprojects download` was run.
+    for sub in keycodemapdb berkeley-softfloat-3 libvfio-user; do
         [[ -e $from/subprojects/$sub ]] ||
-            die "$from has no subprojects/$sub; run there: meson subprojects download keycodemapdb berkeley-softfloat-3 berkeley-testfloat-3"
+            die "$from has no subprojects/$sub; run there: meson subprojects download keycodemapdb berkeley-softfloat-3 berkeley-testfloat-3 libvfio-user"
     done
-    cp -R "$from"/subprojects/{keycodemapdb,berkeley-*-3} "$dir/subprojects/"
+    cp -R "$from"/subprojects/{keycodemapdb,berkeley-*-3,libvfio-user} "$dir/subprojects/"
 }
 
 # Prints the tree object for all files below DIR; those that git would ignore belong to a release too, but
@@ -95,7 +95,7 @@ import_tree() {
         skip+=(":(exclude)$(dirname "$build")")
     done < <(cd "$dir" && find . -name config-host.mak -printf '%P\n')
     export GIT_INDEX_FILE=$SRC/.git/base-index
-    rm -f "$GIT_INDEX_FILE"
+    rm -f "$GIT_INDEX_FILE" "$GIT_INDEX_FILE.lock"
     tree_git --work-tree="$dir" add -A -f . ':(exclude).git' ':(exclude).pc' ':(exclude)python/qemu.egg-info' \
         "${skip[@]}"
     tree_git write-tree
@@ -138,16 +138,21 @@ make_base() {
     tree_git update-ref "$BASE" "$(tree_git commit-tree "$tree" -m "QEMU $found")"
 }
 
-# An existing base is kept unless another one is asked for, or patches/base names this one no more.
+# An existing base is kept unless another one is asked for, or patches/base, where it came from, names it no more.
 need_base() {
     local from=${QEMU_SRC:-${QEMU_TARBALL:-}}
     [[ -z $from || -e $from ]] || die "$from: no such file or directory"
     [[ -z ${QEMU_SRC:-} || -d $QEMU_SRC ]] || die "$QEMU_SRC is not a directory"
     if [[ -z $from ]]; then
         if [[ -d $SRC/.git ]] && tree_git rev-parse --verify -q "$BASE" >/dev/null; then
-            [[ " $version ${later[*]%% *} " != *" $(base_version) "* ]] || return 0
+            [[ -e $SRC/.git/base-given || " $version ${later[*]%% *} " == *" $(base_version) "* ]] || from=pool
+            [[ $from ]] || return 0
         fi
         from=$(cached_tarball)
+        make_base "$from"
+        rm -f "$SRC/.git/base-given"
+    else
+        make_base "$from"
+        touch "$SRC/.git/base-given"
     fi
-    make_base "$from"
 }

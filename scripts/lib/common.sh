@@ -20,6 +20,10 @@
 # Functions that print a result run in $(...): assign it to a variable on a line of its own, so that
 # a failure ends the caller (set -e); `local x=$(...)` would hide it.
 
+# What a hook or a caller has set is about another repository.
+# shellcheck disable=SC2046 # words
+! command -v git >/dev/null || unset $(git rev-parse --local-env-vars)
+
 # A failure inside $(...) ends that subshell too.
 shopt -s inherit_errexit
 

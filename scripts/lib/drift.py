@@ -31,7 +31,7 @@ class Tree:
     def lines(self, path):
         if path not in self.files:
             try:
-                with open(os.path.join(self.top, path), encoding='utf-8', errors='surrogateescape') as f:
+                with open(os.path.join(self.top, path), encoding='utf-8', errors='surrogateescape', newline='') as f:
                     self.files[path] = f.read().split('\n')
             except OSError:
                 self.files[path] = None
@@ -91,7 +91,8 @@ def apply_file(tree, path, hunks):
     """What is to be said: of moves, and of failures."""
     lines = tree.lines(path)
     if lines is None:
-        others = ', '.join(tree.namesakes(path)) or 'no file has its name'
+        others = sorted(tree.namesakes(path), key=lambda other: -len(os.path.commonprefix([other, path])))
+        others = ', '.join(others[:5]) or 'no file has its name'
         return [], [f'{path}: is not there ({others})']
     moves, failures, shift = [], [], 0
     for number, hunk in enumerate(hunks, 1):
@@ -112,7 +113,7 @@ def apply_file(tree, path, hunks):
 def main():
     tree, patches = Tree(sys.argv[1]), sys.argv[2]
     counts = {'applies': 0, 'moved': 0, 'FAILS': 0}
-    for name in sys.stdin.read().split():
+    for name in sys.stdin.read().splitlines():
         with open(name, encoding='utf-8') as f:
             files = parse(f.read().split('\n---\n', 1)[1])
         moves, failures = [], []

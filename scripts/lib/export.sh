@@ -9,14 +9,16 @@
 cover_letter() {
     local needs
     needs=$(topic_needs "$1" | paste -sd ' ')
-    cat "$TOP/patches/$1/cover-letter"
+    [[ -f $TOP/patches/$1/cover-letter ]] || die "patches/$1 has no cover-letter"
+    sed '1s/^Subject: //' "$TOP/patches/$1/cover-letter"
     printf '\nApplies to QEMU %s' "$(base_version)"
     [[ -z $needs ]] || printf ' with these series: %s' "${needs// /, }"
     echo .
 }
 
 export_topic() {
-    local topic=$1 dir=$2 start tip
+    local topic=$1 dir=$2 start tip letter
+    letter=$(cover_letter "$topic")
     mkdir -p "$dir"
     rm -f "$dir"/[0-9][0-9][0-9][0-9]-*.patch
     # shellcheck disable=SC2046 # words
@@ -24,7 +26,7 @@ export_topic() {
     # shellcheck disable=SC2046
     tip=$(make_commits $(topic_needs "$topic") "$topic")
     tree_git update-ref refs/heads/series-export "$tip"
-    tree_git -c branch.series-export.description="$(cover_letter "$topic")" \
+    tree_git -c branch.series-export.description="$letter" \
         format-patch -q --zero-commit --no-signature --cover-letter --cover-from-description=subject \
         -o "$dir" "$start..series-export"
     tree_git update-ref -d refs/heads/series-export
@@ -38,6 +40,8 @@ quilt_patch() {
 
 export_quilt() {
     local dir=$1 tip patch commit
+    ! grep -qsv '^vfio-irq-vectors/' "$dir/series" ||
+        die "$dir/series names other patches: choose another folder, and append to that file by hand"
     mkdir -p "$dir"
     rm -rf "$dir/vfio-irq-vectors"
     : >"$dir/series"

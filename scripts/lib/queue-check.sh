@@ -75,6 +75,7 @@ check_export() {
 
 check_style() {
     local out
+    ! grep -qE '^Subject: .*(\] Subject:|\*\*\*)' "$1" || { echo "the subject is no title" && return 1; }
     out=$(cd "$WORK/am" && perl scripts/checkpatch.pl --no-signoff "$1") || { echo "$out" && return 1; }
     grep -q '^total: 0 errors, 0 warnings' <<<"$out" || { echo "$out" && return 1; }
 }

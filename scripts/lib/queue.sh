@@ -23,34 +23,31 @@
 OVERLAY_DIRS=(hw include contrib docs tests/functional tests/qtest tests/tcg tests/unit tools)
 
 topics() {
-    sed 's/#.*//; /^[[:space:]]*$/d; s/:.*//' "$TOP/patches/series" 2>/dev/null || true
+    sed 's/#.*//; /^[[:space:]]*$/d; s/[[:space:]]*:.*//' "$TOP/patches/series" 2>/dev/null || true
 }
 
 direct_needs() {
     local needs
-    needs=$(sed -n "s/#.*//; s/^$1:[[:space:]]*//p" "$TOP/patches/series")
+    needs=$(sed -n "s/#.*//; s/^$1[[:space:]]*:[[:space:]]*//p" "$TOP/patches/series")
     printf '%s\n' $needs
 }
 
 # The order is that of patches/series: a topic can only need what stands before it.
 topic_needs() {
-    local topic need wanted=" "
+    local need before wanted=''
+    before=$(topics | sed "/^$1\$/,\$d")
     for need in $(direct_needs "$1"); do
-        wanted+="$need $(topic_needs "$need" | tr '\n' ' ')"
+        grep -qxF -- "$need" <<<"$before" || die "patches/series: $1 needs $need, which does not stand before it"
+        wanted+=$(echo "$need" && topic_needs "$need")$'\n'
     done
-    for topic in $(topics); do
-        [[ $topic != "$1" ]] || break
-        [[ $wanted != *" $topic "* ]] || echo "$topic"
-        wanted=${wanted// $topic / }
-    done
-    [[ $wanted =~ ^\ *$ ]] || die "patches/series: $1 needs $wanted, which do not stand before it"
+    grep -xF -- "$wanted" <<<"$before" | grep . || true
 }
 
 queue() {
     local topic args=("$@")
     (($#)) || mapfile -t args < <(topics)
     for topic in "${args[@]}"; do
-        [[ ! -d $TOP/patches/$topic || -z $topic ]] || (cd "$TOP/patches" && printf '%s\n' "$topic"/[0-9]*.patch)
+        [[ ! $topic ]] || (shopt -s nullglob && cd "$TOP/patches" && printf '%s\n' "$topic"/[0-9]*.patch | sed '/^$/d')
     done
 }
 
@@ -129,9 +126,20 @@ commit_patch() {
     commit_message "$file" "${patch%%/*}" | tree_git commit-tree "$tree" -p "$parent" -F -
 }
 
+# A patch that no topic of patches/series has would be lost without a word.
+check_folders() {
+    local path
+    while read -r path; do
+        queue | grep -xF -- "$path" >/dev/null ||
+            die "patches/$path is of no topic in patches/series, or its name does not begin with a number"
+    done < <(cd "$TOP/patches" && find . -name '*.patch' -printf '%P\n')
+}
+
 make_commits() {
     local patch n=0 tip
+    check_folders
     export GIT_INDEX_FILE=$SRC/.git/queue-index
+    rm -f "$GIT_INDEX_FILE.lock"
     tip=$(tree_git rev-parse "$BASE")
     tree_git read-tree "$BASE"
     for patch in $(queue "$@"); do
@@ -147,7 +155,7 @@ make_commits() {
 # -- From commits
 
 message_of() {
-    tree_git log -1 --format=%B "$1" | sed '/^Topic: /d' | git stripspace
+    tree_git log -1 --format=%B "$1" | tac | sed '0,/^Topic: /{/^Topic: /d}' | tac | git stripspace
 }
 
 topic_of() {
@@ -171,7 +179,11 @@ write_patch() {
         *) die "$name: $path changes in a way ($state) that a patch of the queue does not hold" ;;
         esac
     done < <(tree_git diff-tree -r --no-commit-id --name-status --no-renames "$commit")
-    ! message_of "$commit" | grep -qx -e '---' || die "$name: the message holds a --- line"
+    ! message_of "$commit" | grep -qxE -e '---|# Conflicts:' || die "$name: the message holds a --- line, or \`# Conflicts:\`"
+    [[ -z $(tree_git diff-tree -r --no-commit-id --numstat "$commit" | grep '^-' || true) ]] ||
+        die "$name changes a binary file, which a patch of the queue does not hold"
+    [[ -z $(tree_git diff-tree -r --no-commit-id "$commit" | awk '$2 == "120000" || $2 == "160000"') ]] ||
+        die "$name has a symbolic link or a submodule, which a patch of the queue does not hold"
     {
         printf 'Subject: %s\n' "$(message_of "$commit")"
         printf '\n---\n'

@@ -395,4 +395,3 @@ void vtd_check(Vtd *m, unsigned space, uint64_t iova, uint8_t val)
         g_assert_cmphex(page[i], ==, val);
     }
 }
-
