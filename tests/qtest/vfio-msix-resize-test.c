@@ -18,6 +18,7 @@
 #include "vfio-msi-check.h"
 #include "vfio-msix-scenario.h"
 #include "vfio-msix-walk.h"
+#include "vfio-user-faults.h"
 
 #define STOCK_VAR "QTEST_QEMU_STOCK_BINARY"
 
@@ -548,6 +549,7 @@ static void add_all(void)
 
         qtest_add_data_func(path, GUINT_TO_POINTER(i), test_stock_death);
     }
+    vfio_user_faults_add(STOCK_VAR);
 }
 
 int main(int argc, char **argv)

@@ -307,6 +307,7 @@ VFIOUserIrqStats vfio_msix_model_stats(VFIOMsixModel *m);
  * vfio_msix_start_qemu() - a pc machine with the device of @server in slot 4
  *
  * No firmware and no CPU runs in it. Guest memory is shared with the server.
+ * Without a server there is no such device yet.
  */
 QTestState *vfio_msix_start_qemu(VFIOUserServer *server, const char *policy,
                                  const char *binary_var);

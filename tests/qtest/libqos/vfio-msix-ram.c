@@ -46,12 +46,12 @@ QTestState *vfio_msix_start_qemu(VFIOUserServer *server, const char *policy,
     /* no CPU will run it, but the board insists on a firmware image */
     g_autofree char *blank = g_malloc0(VFIO_MSIX_FIRMWARE_SIZE);
     g_autofree char *bios = vfio_msix_write_firmware(blank);
-    g_autofree char *device = vfio_msix_device_arg(server, VFIO_MSIX_SLOT,
-                                                   policy);
+    g_autofree char *device = server ?
+        vfio_msix_device_arg(server, VFIO_MSIX_SLOT, policy) : NULL;
     g_autofree char *args = g_strdup_printf(
         "-nodefaults -machine pc,memory-backend=ram -m 32M -bios %s "
-        "-object memory-backend-memfd,id=ram,size=32M,share=on "
-        "-device '%s'", bios, device);
+        "-object memory-backend-memfd,id=ram,size=32M,share=on %s%s%s",
+        bios, device ? "-device '" : "", device ?: "", device ? "'" : "");
     QTestState *qts = qtest_init_ext(binary_var, args, NULL, true);
 
     unlink(bios);

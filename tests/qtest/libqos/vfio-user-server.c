@@ -36,9 +36,10 @@ enum {
 #define FLAG_ERROR     0x20
 
 #define MAX_FDS   16
-#define MAX_BODY  4096
-#define MAX_DATA  256
+#define MAX_BODY  8192
+#define MAX_DATA  4096
 #define CONFIG_SIZE  256
+#define CONFIG_MAX   4096
 #define MSIX_CAP  0x40
 #define MSI_CAP   0x50
 /* MSI with a 64-bit address and no mask bits */
@@ -112,11 +113,20 @@ struct VFIOUserServer {
     int listener;
     int stop[2];                    /* closing the write end stops the thread */
     GThread *thread;
-    GMutex lock;                    /* of dma */
+    GMutex lock;                    /* of dma and faults */
     GArray *dma;
-    uint8_t config[CONFIG_SIZE];
-    uint8_t wmask[CONFIG_SIZE];
+    VFIOUserServerFaults faults;
+    uint8_t config[CONFIG_MAX];
+    uint8_t wmask[CONFIG_MAX];
 };
+
+static VFIOUserServerFaults get_faults(VFIOUserServer *s)
+{
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED =
+        g_mutex_locker_new(&s->lock);
+
+    return s->faults;
+}
 
 /* Configuration space */
 
@@ -166,6 +176,9 @@ static void config_reset(VFIOUserServer *s)
     if (s->cfg.msi) {
         config_add_msi(s);
         *link = MSI_CAP;
+    }
+    if (get_faults(s).edit_config) {
+        get_faults(s).edit_config(s->config);
     }
 }
 
@@ -281,8 +294,13 @@ static int do_get_info(VFIOUserServer *s, Message *m)
     return 0;
 }
 
-static uint64_t region_size(uint32_t index)
+static uint64_t region_size(VFIOUserServer *s, uint32_t index)
 {
+    uint64_t wrong = get_faults(s).sizes[index];
+
+    if (wrong) {
+        return wrong;
+    }
     switch (index) {
     case VFIO_USER_SERVER_BAR:
         return VFIO_USER_SERVER_BAR_SIZE;
@@ -300,7 +318,7 @@ static int do_get_region_info(VFIOUserServer *s, Message *m)
     if (b->index >= VFIO_PCI_NUM_REGIONS) {
         return -EINVAL;
     }
-    b->size = region_size(b->index);
+    b->size = region_size(s, b->index);
     b->flags = b->size ? VFIO_REGION_INFO_FLAG_READ |
                          VFIO_REGION_INFO_FLAG_WRITE : 0;
     b->cap_offset = 0;
@@ -341,11 +359,14 @@ static int do_set_irqs(VFIOUserServer *s, Message *m)
     return ret;
 }
 
-static bool region_valid(const RegionBody *b)
+static bool region_valid(VFIOUserServer *s, const RegionBody *b)
 {
-    uint64_t size = b->region < VFIO_PCI_NUM_REGIONS ? region_size(b->region)
-                                                     : 0;
+    uint64_t size = b->region < VFIO_PCI_NUM_REGIONS ?
+                    region_size(s, b->region) : 0;
 
+    if (b->region == VFIO_PCI_CONFIG_REGION_INDEX) {
+        size = MIN(size, CONFIG_MAX);
+    }
     return b->count <= MAX_DATA && b->offset <= size &&
            b->count <= size - b->offset;
 }
@@ -354,8 +375,12 @@ static int do_region_read(VFIOUserServer *s, Message *m)
 {
     RegionBody *b = &m->region;
 
-    if (!region_valid(b)) {
+    if (!region_valid(s, b)) {
         return -EINVAL;
+    }
+    if (b->region == VFIO_PCI_CONFIG_REGION_INDEX && b->offset &&
+        b->offset == get_faults(s).no_read) {
+        return -EIO;
     }
     for (uint32_t i = 0; i < b->count; i++) {
         b->data[i] = b->region == VFIO_PCI_CONFIG_REGION_INDEX ?
@@ -369,7 +394,7 @@ static int do_region_write(VFIOUserServer *s, Message *m)
 {
     RegionBody *b = &m->region;
 
-    if (!region_valid(b) || b->count > m->size - sizeof(*b)) {
+    if (!region_valid(s, b) || b->count > m->size - sizeof(*b)) {
         return -EINVAL;
     }
     if (b->region == VFIO_PCI_CONFIG_REGION_INDEX) {
@@ -456,27 +481,40 @@ static bool recv_message(int fd, Message *m)
     return !m->size || recv(fd, m->body, m->size, MSG_WAITALL) == m->size;
 }
 
-static bool send_reply(int fd, Message *m, int error)
+static bool send_reply(VFIOUserServer *s, int fd, Message *m, int error)
 {
-    struct iovec iov[] = {
-        { &m->hdr, sizeof(m->hdr) }, { m->body, error ? 0 : m->size },
-    };
+    VFIOUserServerFaults faults = get_faults(s);
+    size_t size = error ? 0 : m->size;
+    size_t first = faults.halves ? size / 2 : size;
+    struct iovec iov[] = { { &m->hdr, sizeof(m->hdr) }, { m->body, first } };
     struct msghdr mh = { .msg_iov = iov, .msg_iovlen = ARRAY_SIZE(iov) };
 
     if (m->hdr.flags & FLAG_NO_REPLY) {
         return true;
     }
-    m->hdr.size = iov[0].iov_len + iov[1].iov_len;
+    m->hdr.size = sizeof(m->hdr) + size;
     m->hdr.flags = FLAG_REPLY | (error ? FLAG_ERROR : 0);
     m->hdr.error = -error;
-    return sendmsg(fd, &mh, MSG_NOSIGNAL) == m->hdr.size;
+    if (size && !faults.halves) {
+        g_usleep(faults.pause_us);
+    }
+    if (sendmsg(fd, &mh, MSG_NOSIGNAL) != sizeof(m->hdr) + first) {
+        return false;
+    }
+    if (first == size) {
+        return true;
+    }
+    g_usleep(faults.pause_us);
+    size -= first;
+    return !faults.hang_up &&
+           send(fd, m->body + first, size, MSG_NOSIGNAL) == size;
 }
 
 static bool serve_one(VFIOUserServer *s, int fd)
 {
     g_autofree Message *m = g_new(Message, 1);
     bool ok = recv_message(fd, m) && !(m->hdr.flags & FLAG_TYPE_MASK) &&
-              send_reply(fd, m, handle(s, m));
+              send_reply(s, fd, m, handle(s, m));
 
     while (m->nfds) {
         close(m->fds[--m->nfds]);
@@ -498,7 +536,6 @@ static bool wait_readable(VFIOUserServer *s, int fd)
 static void forget_client(VFIOUserServer *s)
 {
     vfio_user_irqs_close(s->irqs);
-    config_reset(s);
     g_mutex_lock(&s->lock);
     while (s->dma->len) {
         dma_remove(s, s->dma->len - 1);
@@ -514,6 +551,7 @@ static gpointer server_thread(gpointer opaque)
         int fd = accept4(s->listener, NULL, NULL, SOCK_CLOEXEC);
 
         g_assert_cmpint(fd, >=, 0);
+        config_reset(s);
         while (wait_readable(s, fd) && serve_one(s, fd)) {
             /* one message at a time, in order */
         }
@@ -544,7 +582,6 @@ VFIOUserServer *vfio_user_server_new(const VFIOUserIrqsConfig *cfg)
     s->irqs = vfio_user_irqs_new(cfg);
     s->dma = g_array_new(false, false, sizeof(DmaMap));
     g_mutex_init(&s->lock);
-    config_reset(s);
     s->dir = g_dir_make_tmp("vfio-user-XXXXXX", NULL);
     g_assert_nonnull(s->dir);
     s->path = g_build_filename(s->dir, "socket", NULL);
@@ -575,6 +612,15 @@ char *vfio_user_server_device_arg(VFIOUserServer *s, const char *props)
     return g_strdup_printf("{\"driver\": \"vfio-user-pci\", \"socket\": "
                            "{\"path\": \"%s\", \"type\": \"unix\"}%s%s}",
                            s->path, props ? ", " : "", props ?: "");
+}
+
+void vfio_user_server_set_faults(VFIOUserServer *s,
+                                 const VFIOUserServerFaults *faults)
+{
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED =
+        g_mutex_locker_new(&s->lock);
+
+    s->faults = *faults;
 }
 
 VFIOUserIrqs *vfio_user_server_irqs(VFIOUserServer *s)

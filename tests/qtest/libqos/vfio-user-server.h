@@ -21,6 +21,7 @@
 /* The BAR that holds both MSI-X structures, and where in it */
 #define VFIO_USER_SERVER_BAR          0
 #define VFIO_USER_SERVER_BAR_SIZE     0x10000
+#define VFIO_USER_SERVER_REGIONS      9
 #define VFIO_USER_SERVER_TABLE_OFFSET 0x0
 #define VFIO_USER_SERVER_PBA_OFFSET   0x8000
 
@@ -29,6 +30,24 @@
 #define VFIO_USER_SERVER_DEVICE_ID    0x7fd0
 
 typedef struct VFIOUserServer VFIOUserServer;
+
+/**
+ * struct VFIOUserServerFaults - a server that is not as it should be
+ * @edit_config: changes configuration space, 4096 bytes of which the size that
+ *     is reported counts, when a client has connected and after each reset
+ * @sizes: of regions, where not 0 and not what they are
+ * @no_read: offset in configuration space where no read may begin, if not 0
+ * @pause_us: time for which a reply with data is held back
+ * @halves: the first half of it is sent before that
+ * @hang_up: and the rest is not
+ */
+typedef struct VFIOUserServerFaults {
+    void (*edit_config)(uint8_t *config);
+    uint64_t sizes[VFIO_USER_SERVER_REGIONS];
+    unsigned no_read;
+    unsigned pause_us;
+    bool halves, hang_up;
+} VFIOUserServerFaults;
 
 /**
  * vfio_user_server_new() - create the device and listen for one client
@@ -49,6 +68,10 @@ void vfio_user_server_free(VFIOUserServer *s);
  * Return: a new string, without quotes around it.
  */
 char *vfio_user_server_device_arg(VFIOUserServer *s, const char *props);
+
+/** vfio_user_server_set_faults() - what is wrong from now on */
+void vfio_user_server_set_faults(VFIOUserServer *s,
+                                 const VFIOUserServerFaults *faults);
 
 /** vfio_user_server_irqs() - the interrupts of the device; do not free */
 VFIOUserIrqs *vfio_user_server_irqs(VFIOUserServer *s);
