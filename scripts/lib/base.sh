@@ -138,21 +138,22 @@ make_base() {
     tree_git update-ref "$BASE" "$(tree_git commit-tree "$tree" -m "QEMU $found")"
 }
 
-# An existing base is kept unless another one is asked for, or patches/base, where it came from, names it no more.
+# Somebody gave the base that is there, or it is one that patches/base names.
+base_will_do() {
+    [[ -d $SRC/.git ]] && tree_git rev-parse --verify -q "$BASE" >/dev/null &&
+        [[ -e $SRC/.git/base-given || " $version ${later[*]%% *} " == *" $(base_version) "* ]]
+}
+
 need_base() {
     local from=${QEMU_SRC:-${QEMU_TARBALL:-}}
     [[ -z $from || -e $from ]] || die "$from: no such file or directory"
     [[ -z ${QEMU_SRC:-} || -d $QEMU_SRC ]] || die "$QEMU_SRC is not a directory"
-    if [[ -z $from ]]; then
-        if [[ -d $SRC/.git ]] && tree_git rev-parse --verify -q "$BASE" >/dev/null; then
-            [[ -e $SRC/.git/base-given || " $version ${later[*]%% *} " == *" $(base_version) "* ]] || from=pool
-            [[ $from ]] || return 0
-        fi
+    if [[ $from ]]; then
+        make_base "$from"
+        touch "$SRC/.git/base-given"
+    elif ! base_will_do; then
         from=$(cached_tarball)
         make_base "$from"
         rm -f "$SRC/.git/base-given"
-    else
-        make_base "$from"
-        touch "$SRC/.git/base-given"
     fi
 }
